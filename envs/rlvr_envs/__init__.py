@@ -1,0 +1,9 @@
+"""Verifiable tasks: rows, prompt, gold answer and reward; every one is also a gymnasium environment.
+
+Not here: what earns a score (`rlvr_rewards`) and training (`rlvr`). Importing this package imports no torch.
+"""
+
+from rlvr_envs.catalogue import ENVIRONMENTS, make
+from rlvr_envs.environment import Baseline, Environment, GeneratedEnvironment, Message, Task
+
+__all__ = ["ENVIRONMENTS", "Baseline", "Environment", "GeneratedEnvironment", "Message", "Task", "make"]

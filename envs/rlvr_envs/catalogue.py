@@ -1,0 +1,62 @@
+"""Every environment by its name, made from a name with options: `scheduling?tier=hard`."""
+
+import inspect
+from dataclasses import is_dataclass
+from typing import Any, get_type_hints
+from urllib.parse import parse_qsl
+
+from rlvr_envs.environment import Environment
+from rlvr_rewards.discovery import Catalogue
+from rlvr_rewards.errors import UserError, unknown_name
+
+
+def _name_of(thing: Any) -> str | None:
+    if isinstance(thing, type) and issubclass(thing, Environment) and not inspect.isabstract(thing):
+        return thing.name or thing.__name__
+    return None
+
+
+ENVIRONMENTS: Catalogue[type[Environment]] = Catalogue("environment", "rlvr_envs.library", "rlvr.envs", _name_of)
+
+
+def make(spec: str, **options: Any) -> Environment:
+    """The environment that `NAME`, `"NAME?tier=hard&path=…"` or `my_env.py:MyEnv` describes.
+
+    Options given as text are converted to the types of the environment's fields.
+
+    >>> make("arithmetic?largest=9").largest
+    9
+
+    Raises:
+        UserError: No such environment or option (the nearest is offered), or a value of the wrong type.
+    """
+    name, _, query = spec.partition("?")
+    cls = ENVIRONMENTS.get(name)
+    try:
+        given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+    except ValueError:
+        raise UserError(f"environment {spec!r}: write options as NAME?key=value&key=value") from None
+    return cls(**_checked_options(cls, {**given, **options}))
+
+
+def option_names(cls: type[Environment]) -> dict[str, inspect.Parameter]:
+    """The options of an environment: the parameters of its constructor."""
+    if cls.__init__ is object.__init__:
+        return {}
+    return dict(inspect.signature(cls).parameters)
+
+
+def _checked_options(cls: type[Environment], options: dict[str, Any]) -> dict[str, Any]:
+    from pydantic import TypeAdapter, ValidationError
+
+    known = option_names(cls)
+    hints = get_type_hints(cls if is_dataclass(cls) else cls.__init__)
+    checked = {}
+    for name, value in options.items():
+        if name not in known:
+            raise unknown_name(f"option of {cls.name}", name, known)
+        try:
+            checked[name] = TypeAdapter(hints.get(name, Any)).validate_python(value)
+        except ValidationError as error:
+            raise UserError(f"{cls.name}: option {name}={value!r}: {error.errors()[0]['msg']}") from None
+    return checked

@@ -1,0 +1,126 @@
+"""What a verifiable task is: rows, a prompt, a gold answer, a reward and a verdict.
+
+An environment is a frozen dataclass whose fields are its options:
+
+    @dataclass(frozen=True)
+    class Arithmetic(GeneratedEnvironment):
+        name = "arithmetic"
+        largest: int = 99
+
+Not here: sampling and training. An environment never sees a model, only the text that one wrote.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from random import Random
+from typing import Any, ClassVar
+
+from rlvr_envs.seeds import content_id, derive_random
+from rlvr_rewards import Reward, Score, UserError
+
+Task = dict[str, Any]
+"""One row: JSON values by column name. It may hold the gold answer; the messages never do."""
+
+Message = dict[str, str]
+Baseline = Callable[[Task, Random], str]
+"""A policy without a model: the completion it gives for a task, with the randomness it may use."""
+
+TEST_SHARE = 0.2
+_GIVE_UP_AFTER = 2000
+
+
+class Environment(ABC):
+    """A collection of tasks with a verifiable answer.
+
+    Attributes:
+        name: The name it is found by; a noun.
+        columns: The columns that every row must have.
+        splits: The splits that `rows` knows.
+        reward: What a completion earns, composed of named parts.
+    """
+
+    name: ClassVar[str] = ""
+    columns: ClassVar[tuple[str, ...]] = ()
+    splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    reward: Reward
+
+    @abstractmethod
+    def rows(self, split: str, seed: int) -> Iterator[Task]:
+        """The distinct rows of a split, in an order that the seed decides."""
+
+    @abstractmethod
+    def messages(self, task: Task) -> list[Message]:
+        """The prompt as chat messages. Gold is nowhere in it."""
+
+    @abstractmethod
+    def gold(self, task: Task) -> str:
+        """A completion that earns `reward.max` and succeeds."""
+
+    @abstractmethod
+    def success(self, task: Task, completion: str) -> bool:
+        """Whether the task is solved: the one bit that evaluation reports."""
+
+    def score(self, task: Task, completion: str) -> Score:
+        """What a completion earns on a task."""
+        return self.reward.score(completion, **task)
+
+    def info(self, task: Task, completion: str) -> dict[str, Any]:
+        """What else can be said of a completion, as JSON values; by default nothing."""
+        return {}
+
+    def baselines(self) -> dict[str, Baseline]:
+        """Policies without a model to compare with, by name; by default none."""
+        return {}
+
+    def content(self, task: Task) -> Any:
+        """What makes two rows the same task, as JSON: it decides the task's id and its split."""
+        return task
+
+    def check(self, task: Mapping[str, Any]) -> None:
+        """Refuses a row that is not one of this environment's.
+
+        Raises:
+            UserError: A column is missing; the message names it and those that are there.
+        """
+        missing = [column for column in self.columns if column not in task]
+        if missing:
+            has = ", ".join(sorted(task)) or "none"
+            raise UserError(f"the task row lacks the column {missing[0]!r} that {self.name} needs; it has: {has}")
+
+    def task_id(self, task: Task) -> str:
+        """16 hexadecimal digits that name the task by its content."""
+        return content_id([self.name, self.content(task)])
+
+    def split_of(self, task: Task) -> str:
+        """The split that a hash of the row's content says: 20% of all tasks are `test`."""
+        share = int(content_id(["split", self.name, self.content(task)]), 16) / 2**64
+        return "test" if share < TEST_SHARE else "train"
+
+    def require_split(self, split: str) -> None:
+        """Raises `UserError` for a split that this environment does not have."""
+        if split not in self.splits:
+            raise UserError(f"{self.name} has no split {split!r}; it has: {', '.join(self.splits)}")
+
+
+class GeneratedEnvironment(Environment):
+    """An environment that makes its tasks up: `draw` gives any row, the content's hash says its split."""
+
+    @abstractmethod
+    def draw(self, random: Random) -> Task:
+        """One row, of whatever split, decided by `random` alone."""
+
+    def rows(self, split: str, seed: int) -> Iterator[Task]:
+        """Distinct rows without end, or until 2,000 draws in a row bring none that is new."""
+        self.require_split(split)
+        random = derive_random(seed, environment=self.name, split=split)
+        seen: set[str] = set()
+        misses = 0
+        while misses < _GIVE_UP_AFTER:
+            task = self.draw(random)
+            key = self.task_id(task)
+            if self.split_of(task) == split and key not in seen:
+                seen.add(key)
+                misses = 0
+                yield task
+            else:
+                misses += 1

@@ -1,0 +1,42 @@
+"""Every random choice, derived by hash: never seed + i, so that no two streams overlap or correlate."""
+
+import json
+from collections.abc import Mapping
+from hashlib import blake2b
+from random import Random
+from typing import Any
+
+
+def canonical_json(value: Any) -> str:
+    """One text for equal values: sorted keys, no spaces, ASCII.
+
+    >>> canonical_json({"b": [1, 2], "a": "é"})
+    '{"a":"\\\\u00e9","b":[1,2]}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def derive_seed(run_seed: int, **labels: Any) -> int:
+    """A seed in [0, 2**63) for one choice, named by labels: stage, split, step, task_id, attempt, turn, sample, …
+
+    >>> derive_seed(0, stage="grpo", step=1) == derive_seed(0, step=1, stage="grpo")
+    True
+    >>> derive_seed(0, step=1) == derive_seed(1, step=0)
+    False
+    """
+    text = canonical_json({"seed": run_seed, **labels})
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def derive_random(run_seed: int, **labels: Any) -> Random:
+    """A generator of its own for one choice; see `derive_seed`."""
+    return Random(derive_seed(run_seed, **labels))
+
+
+def content_id(content: Mapping[str, Any] | Any) -> str:
+    """16 hexadecimal digits that name a content.
+
+    >>> content_id({"a": 1})
+    '1f8c00645b7df6ce'
+    """
+    return blake2b(canonical_json(content).encode(), digest_size=8).hexdigest()

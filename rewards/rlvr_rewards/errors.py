@@ -1,0 +1,23 @@
+"""What a person's mistake looks like: one line that says what is wrong and how to mend it.
+
+Commands print a `UserError` without a traceback and exit with 2. Every other exception is ours to fix.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """A mistake in what the user gave us; its message is one line and names the way out."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that does not exist, offering the nearest one that does.
+
+    >>> print(unknown_name("environment", "gsm8", ["arithmetic", "gsm8k"]))
+    unknown environment 'gsm8': did you mean 'gsm8k'? Known: arithmetic, gsm8k
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return UserError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names) or 'none'}")

@@ -1,0 +1,48 @@
+"""One completion on its way through a reward: what functions may ask for, and what was found so far."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Message = Mapping[str, Any]
+Completion = str | Sequence[Message]
+"""A completion as text, or as the chat messages that TRL hands over."""
+
+
+@dataclass(slots=True)
+class Row:
+    """A completion, the columns of its task, and the ledger of parts and errors.
+
+    Attributes:
+        values: Everything that can be injected: `completion`, `prompt`, `task`, and each column by its name.
+        index: Position in the batch, for functions that score a whole batch at once.
+        batch_values: Results of batch functions, by the identity of the function's node; a string is an error.
+    """
+
+    values: Mapping[str, Any]
+    index: int = 0
+    batch_values: Mapping[int, Sequence[Any] | str] = field(default_factory=dict)
+    parts: dict[str, float | None] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+def completion_text(completion: Completion) -> str:
+    """The text of a completion, whether it came as a string or as chat messages.
+
+    Of messages, those of the assistant count, joined by a newline; content in typed pieces gives its text pieces.
+
+    >>> completion_text([{"role": "assistant", "content": "<answer>7</answer>"}])
+    '<answer>7</answer>'
+    """
+    if isinstance(completion, str):
+        return completion
+    said = [m for m in completion if m.get("role", "assistant") == "assistant"]
+    return "\n".join(_content_text(m.get("content")) for m in said)
+
+
+def _content_text(content: Any) -> str:
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    return "".join(piece.get("text", "") for piece in content if isinstance(piece, Mapping))
