@@ -1,0 +1,43 @@
+# Everything a newcomer needs: `make quickstart` trains, `make test` tests. Both build .venv first, once.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.installed
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+$(READY): pyproject.toml requirements/cpu.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	  || { echo "rlvr needs Python 3.11 to 3.13: make PYTHON=python3.12 …"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r requirements/cpu.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+quickstart: $(READY)  ## train a small model from nothing and show that it learned
+	$(BIN)/rlvr run quickstart
+
+test: $(READY)  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## look for mistakes, and for lines that ruff would format differently
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY)  ## check the types
+	$(BIN)/pyright
+
+check: lint types  ## lint, types, and imports that point one way only
+	$(BIN)/lint-imports
+
+package: $(READY)  ## install the wheel and the editable package elsewhere, and use both
+	tests/packaging/check.sh
+
+bench: $(READY)  ## measure the start-up time, the rewards and the scoring
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/rewards.py
+
+clean:  ## remove the environment and what was built
+	rm -rf .venv dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+.PHONY: help quickstart test lint types check package bench clean
