@@ -57,7 +57,7 @@ class Reward(ABC):
 
     # -- scoring ---------------------------------------------------------------------------------------------------
 
-    def score(self, completion: Completion, **columns: Any) -> Score:
+    def score(self, completion: Completion, /, **columns: Any) -> Score:
         """Scores one completion against one task row, given as keyword arguments.
 
         >>> from rlvr_rewards import exact_number

@@ -21,7 +21,8 @@ def parse_reward(text: str, lookup: Callable[[str], Reward] = REWARDS.get) -> Re
     """The reward that an expression describes.
 
     Understood are names, `number * reward`, `+`, `-`, `&`, settings in a call (`tolerant_number(rel=0.05)`), and the
-    methods `.clip(lo, hi)`, `.named('…')` and `.on_error('…')`. A file's reward is quoted: `'my_reward.py:brief'`.
+    methods `.clip(lo, hi)`, `.named('…')` and `.on_error('…')`. A file's reward is quoted, `'my_reward.py:brief'`,
+    unless it stands alone.
 
     >>> parse_reward("2.0*exact_number + 0.5*think_format").max
     2.5
@@ -31,6 +32,9 @@ def parse_reward(text: str, lookup: Callable[[str], Reward] = REWARDS.get) -> Re
     """
     if len(text) > MAX_CHARACTERS:
         raise UserError(f"reward: {len(text)} characters are too many (at most {MAX_CHARACTERS}): compose it in Python")
+    path, colon, name = text.strip().rpartition(":")
+    if colon and path.endswith(".py") and name.isidentifier():
+        return lookup(text.strip())
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
