@@ -4,8 +4,8 @@ A subcommand is a module of `rlvr.commands` with a docstring (its first line is 
 `run(args) -> int`; a new module there is found by itself. Nothing but the standard library is imported before the
 subcommand runs, so that `rlvr --help` answers at once.
 
-Exit codes: 0 done, 1 failed work (with a traceback), 2 bad input (one line), 130 Ctrl-C, 141 the reader of our output
-went away, 143 SIGTERM.
+Exit codes: 0 done, 1 failed work (with a traceback, or silently where the reader of our output went away), 2 bad input
+(one line), 130 Ctrl-C, 143 SIGTERM.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from typing import NoReturn
 
 from rlvr import commands
 
-BAD_INPUT, FAILED, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 1, 130, 141, 143
+DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
 class Terminated(KeyboardInterrupt):
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _said("interrupted", INTERRUPTED)
     except BrokenPipeError:
         _silence_stdout()
-        return BROKEN_PIPE
+        return FAILED
     except Exception as error:
         from rlvr_rewards.errors import UserError
 
@@ -90,7 +90,7 @@ def command_names() -> list[str]:
 def _run(argv: list[str]) -> int:
     if not argv or argv[0].startswith("-"):
         _top_parser().parse_args(argv or ["--help"])
-        return 0
+        return DONE
     name, *rest = argv
     command = _command(name)
     parser = Parser(
@@ -134,7 +134,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        parser.exit(0, f"rlvr {version('rlvr')}\n")
+        print(f"rlvr {version('rlvr')}")
+        parser.exit(DONE)
 
 
 @contextlib.contextmanager

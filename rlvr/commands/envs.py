@@ -1,0 +1,106 @@
+"""List the environments, or show one: its tasks, prompts, gold answers and what its baselines score.
+
+Baselines are policies without a model; `gold` is the environment's own answer, which must earn the maximum.
+"""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rlvr_envs import Baseline, Environment, Task
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help='NAME, "NAME?option=value" or FILE.py:NAME; without it, list all')
+    parser.add_argument("--n", type=int, default=200, help="tasks to measure the baselines on (default 200)")
+    parser.add_argument("--show", type=int, default=2, help="tasks to print (default 2)")
+    parser.add_argument("--split", default="test", help="which split (default test)")
+    parser.add_argument("--seed", type=int, default=0, help="decides which tasks (default 0)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from rlvr_rewards import UserError
+
+    if args.n < 1 or args.show < 0:
+        raise UserError(f"--n {args.n} --show {args.show}: --n starts at 1 and --show at 0")
+    if args.name:
+        _show_one(args)
+    else:
+        _list_all()
+    return 0
+
+
+def _list_all() -> None:
+    from rlvr.console import console, first_line, table
+    from rlvr_envs import ENVIRONMENTS
+
+    classes = {name: ENVIRONMENTS.get(name) for name in ENVIRONMENTS.names()}
+    rows = [(name, first_line(cls.__doc__), _options(cls)) for name, cls in classes.items()]
+    out = console()
+    out.print(table("environments", ("name", "what it is", "options"), rows))
+    out.print('rlvr envs NAME shows one; options are written as "NAME?option=value".')
+
+
+def _options(cls: "type[Environment]") -> str:
+    from rlvr_envs.catalogue import option_names
+
+    return ", ".join(f"{name}={getattr(p.default, 'value', p.default)}" for name, p in option_names(cls).items())
+
+
+def _show_one(args: argparse.Namespace) -> None:
+    from itertools import islice
+
+    from rlvr.console import console, table, titled
+    from rlvr_envs import make
+    from rlvr_rewards import UserError
+
+    environment = make(args.name)
+    tasks = list(islice(environment.rows(args.split, args.seed), max(args.n, args.show)))
+    if not tasks:
+        raise UserError(f"{args.name} has no task in the split {args.split!r}")
+    out = console()
+    titled(out, args.name, (type(environment).__doc__ or "").strip())
+    out.print(f"columns: {', '.join(environment.columns)}  splits: {', '.join(environment.splits)}")
+    out.print(f"parts: {', '.join(environment.reward.part_names())}  most to earn: {environment.reward.max:g}")
+    for number, task in enumerate(tasks[: args.show], start=1):
+        _print_task(out, environment, task, f"task {number}")
+    tasks = tasks[: args.n]
+    title = f"on {len(tasks)} tasks of {args.split}, seed {args.seed}"
+    out.print()
+    out.print(table(title, ("policy", "mean reward", "success"), _baseline_rows(environment, tasks, args.seed)))
+
+
+def _print_task(out: "Console", environment: "Environment", task: "Task", title: str) -> None:
+    import json
+
+    from rlvr.console import titled
+
+    out.print()
+    titled(out, title, json.dumps(task, ensure_ascii=False))
+    for message in environment.messages(task):
+        titled(out, message["role"], message["content"])
+    titled(out, "gold", environment.gold(task))
+
+
+def _baseline_rows(environment: "Environment", tasks: "list[Task]", seed: int) -> list[tuple[Any, ...]]:
+    gold: Baseline = lambda task, random: environment.gold(task)  # noqa: E731
+    policies = {**environment.baselines(), "gold": gold}
+    return [(name, *_measure(environment, name, policy, tasks, seed)) for name, policy in policies.items()]
+
+
+def _measure(
+    environment: "Environment", name: str, policy: "Baseline", tasks: "list[Task]", seed: int
+) -> tuple[float | None, float]:
+    """The mean reward, over the tasks where there is one, and the share solved."""
+    from rlvr_envs.seeds import derive_random
+
+    rewards, num_solved = [], 0
+    for task in tasks:
+        random = derive_random(seed, stage="baseline", policy=name, task_id=environment.task_id(task))
+        completion = policy(task, random)
+        rewards.append(environment.score(task, completion).reward)
+        num_solved += environment.success(task, completion)
+    known = [reward for reward in rewards if reward is not None]
+    return (sum(known) / len(known) if known else None), num_solved / len(tasks)

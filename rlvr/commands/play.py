@@ -1,0 +1,73 @@
+"""Answer an environment's tasks yourself, and see what your answer earns.
+
+Write your answer over as many lines as you like; an empty line, a line with a single dot, or Ctrl-D ends it.
+"""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rlvr_envs import Environment, Task
+
+_ENDS = ("", ".")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--env", required=True, help='NAME, "NAME?option=value" or FILE.py:NAME')
+    parser.add_argument("--n", type=int, default=1, help="tasks to answer (default 1)")
+    parser.add_argument("--split", default="test", help="which split (default test)")
+    parser.add_argument("--seed", type=int, default=0, help="decides which tasks (default 0)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from itertools import islice
+
+    from rlvr.console import console
+    from rlvr_envs import make
+    from rlvr_rewards import UserError
+
+    environment = make(args.env)
+    out, num_played = console(), 0
+    for task in islice(environment.rows(args.split, args.seed), max(0, args.n)):
+        _play(out, environment, task)
+        num_played += 1
+    if not num_played:
+        raise UserError(f"nothing to play: {args.env} gave no task for --split {args.split} --n {args.n}")
+    return 0
+
+
+def _play(out: "Console", environment: "Environment", task: "Task") -> None:
+    from rlvr.console import titled
+
+    for message in environment.messages(task):
+        titled(out, message["role"], message["content"])
+    out.print("\nyour answer (an empty line ends it):", style="bold")
+    _judge(out, environment, task, read_answer(sys.stdin))
+
+
+def read_answer(source: TextIO) -> str:
+    """The lines up to an empty one, a single dot, or the end of the input."""
+    lines: list[str] = []
+    for line in source:
+        if line.strip() in _ENDS:
+            break
+        lines.append(line.rstrip("\n"))
+    return "\n".join(lines)
+
+
+def _judge(out: "Console", environment: "Environment", task: "Task", completion: str) -> None:
+    from rlvr.console import table, titled
+    from rlvr.score_stream import score_record
+
+    verdict = score_record(task, completion, environment)
+    rows = [*verdict["parts"].items(), ("reward", verdict["reward"])]
+    rows.append(("most to earn", float(environment.reward.max)))
+    out.print(table("what it earned", ("part", "value"), rows))
+    out.print(f"success: {'yes' if verdict['success'] else 'no'}")
+    for kind in ("errors", "info"):
+        for name, said in verdict[kind].items():
+            out.print(f"{name}: {said}")
+    titled(out, "gold", environment.gold(task))

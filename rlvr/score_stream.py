@@ -1,0 +1,135 @@
+"""Scoring a stream of completions, line by line, in constant memory.
+
+A line is `{"task": {row}, "completion": "…"}`; it comes back with `reward`, `success`, `parts`, `errors` and `info`,
+its other keys as they were. Not here: files and options (`rlvr.commands.score`).
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from rlvr_envs import Environment
+from rlvr_rewards import Reward, UserError
+from rlvr_rewards.functions import one_line
+
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+@dataclass
+class Tally:
+    """What a summary needs of the lines scored so far.
+
+    Attributes:
+        num_scored: Lines scored, those with errors too.
+        num_rewarded: Lines that have a reward; `reward_sum` is over these.
+        num_errors: Lines with at least one error; `first_error` is the first one met.
+        num_skipped: Lines left out because they could not be read; `first_skipped` says why the first was.
+        failures: How often each `info.failure` occurred.
+    """
+
+    num_scored: int = 0
+    num_rewarded: int = 0
+    reward_sum: float = 0.0
+    num_successes: int = 0
+    num_errors: int = 0
+    first_error: str = ""
+    num_skipped: int = 0
+    first_skipped: str = ""
+    failures: Counter[str] = field(default_factory=Counter)
+
+    def add(self, record: dict[str, Any]) -> None:
+        self.num_scored += 1
+        self.num_successes += bool(record["success"])
+        if record["reward"] is not None:
+            self.num_rewarded += 1
+            self.reward_sum += record["reward"]
+        if record["errors"]:
+            self.num_errors += 1
+            self.first_error = self.first_error or next(": ".join(item) for item in record["errors"].items())
+        if "failure" in record["info"]:
+            self.failures[str(record["info"]["failure"])] += 1
+
+    def skip(self, error: UserError) -> None:
+        self.num_skipped += 1
+        self.first_skipped = self.first_skipped or str(error)
+
+
+def score_lines(
+    lines: Iterable[bytes], environment: Environment, tally: Tally, reward: Reward | None = None, skip_bad: bool = False
+) -> Iterator[bytes]:
+    """The scored lines, in order, each ended by a newline; blank lines are passed over.
+
+    Args:
+        lines: JSON in UTF-8, one object a line. Unpaired surrogates survive.
+        environment: Whose rules decide success, and the reward where no other is given.
+        tally: Counts what goes by.
+        reward: Scores in place of the environment's own.
+        skip_bad: Leave out and count the lines that cannot be read, where otherwise the first one is an error.
+
+    Raises:
+        UserError: A line is not JSON, lacks a key, or its task lacks a column; the message begins with its number.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = _read(line, environment)
+            record.update(score_record(record["task"], record["completion"], environment, reward))
+            scored = _write(record)
+        except UserError as error:
+            named = UserError(f"line {number}: {error}")
+            if not skip_bad:
+                raise named from None
+            tally.skip(named)
+            continue
+        tally.add(record)
+        yield scored
+
+
+def score_record(
+    task: dict[str, Any], completion: str, environment: Environment, reward: Reward | None = None
+) -> dict[str, Any]:
+    """What is said of one completion; what fails is recorded under `errors` and leaves the rest standing."""
+    score = environment.score(task, completion) if reward is None else reward.score(completion, **task)
+    errors = dict(score.errors)
+    success, info = None, {}
+    try:
+        success = environment.success(task, completion)
+    except Exception as error:  # recorded on the line
+        errors["success"] = one_line(error)
+    try:
+        info = environment.info(task, completion)
+    except Exception as error:  # recorded on the line
+        errors["info"] = one_line(error)
+    return {"reward": score.reward, "success": success, "parts": score.parts, "errors": errors, "info": info}
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_ENCODER = json.JSONEncoder(allow_nan=False)
+
+
+def _read(line: bytes, environment: Environment) -> dict[str, Any]:
+    try:
+        record = _DECODER.decode(line.decode("utf-8", "surrogatepass").removeprefix(_BYTE_ORDER_MARK))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"not JSON ({error})") from None
+    if not isinstance(record, dict):
+        raise UserError('not an object: a line is {"task": {…}, "completion": "…"}')
+    for key, kind, called in (("task", dict, "an object"), ("completion", str, "text")):
+        if not isinstance(record.get(key), kind):
+            raise UserError(f"{key!r} must be {called}" if key in record else f"has no {key!r}")
+    environment.check(record["task"])
+    return record
+
+
+def _write(record: dict[str, Any]) -> bytes:
+    try:
+        return (_ENCODER.encode(record) + "\n").encode("ascii")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot be written as JSON ({error})") from None

@@ -1,0 +1,111 @@
+"""The files that `rlvr new` writes: a definition and its tests in one, in `string.Template` form."""
+
+REWARD = '''"""`$name`: a reward of our own. Change the function, then the tests below it.
+
+    pytest $file
+    rlvr rewards $file:$name
+    rlvr score --env arithmetic --reward $file:$name --input IN.jsonl --output OUT.jsonl
+"""
+
+from rlvr_rewards import reward
+from rlvr_rewards.extract import sole_tagged
+
+
+@reward
+def $name(completion: str, answer: str) -> float:
+    """1.0 where the one <answer> of the completion is the gold answer, letter for letter.
+
+    `completion` is what the model wrote; every other parameter is filled from the column of that name.
+    """
+    found = sole_tagged(completion)
+    return float(found is not None and found.strip() == answer)
+
+
+def test_the_gold_answer_earns_the_most():
+    assert $name.score("<think>3+4</think><answer>7</answer>", answer="7").reward == $name.max
+
+
+def test_a_wrong_answer_and_a_second_guess_earn_nothing():
+    assert $name("<answer>8</answer>", answer="7") == 0.0
+    assert $name("<answer>7</answer><answer>8</answer>", answer="7") == 0.0
+
+
+def test_garbage_is_scored_and_never_an_error():
+    for completion in ("", "7", "<answer>", "</answer><answer>", "\\x00\\ud800", "<answer>" * 10_000):
+        score = $name.score(completion, answer="7")
+        assert (score.reward, score.errors) == (0.0, {})
+'''
+
+ENV = '''"""`$name`: an environment of our own. Change the class, then the tests below it.
+
+    pytest $file
+    rlvr envs $file:$cls
+    rlvr play --env $file:$cls
+"""
+
+from dataclasses import dataclass
+from itertools import islice
+from random import Random
+
+from rlvr_envs import Baseline, GeneratedEnvironment, Message, Task
+from rlvr_rewards import exact_number, think_format
+
+SYSTEM = "Think between <think> and </think>, then give the number between <answer> and </answer>."
+
+
+@dataclass(frozen=True)
+class $cls(GeneratedEnvironment):
+    """The sum of the digits of a number with `num_digits` digits."""
+
+    name = "$name"
+    columns = ("digits", "answer")
+    reward = exact_number.named("correct") + 0.2 * think_format.named("format")
+
+    num_digits: int = 6
+
+    def draw(self, random: Random) -> Task:
+        digits = [random.randint(0, 9) for _ in range(self.num_digits)]
+        return {"digits": "".join(map(str, digits)), "answer": str(sum(digits))}
+
+    def messages(self, task: Task) -> list[Message]:
+        question = f"What is the sum of the digits of {task['digits']}?"
+        return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
+
+    def gold(self, task: Task) -> str:
+        return f"<think>{'+'.join(task['digits'])}</think><answer>{task['answer']}</answer>"
+
+    def success(self, task: Task, completion: str) -> bool:
+        return exact_number(completion, task["answer"]) == 1.0
+
+    def baselines(self) -> dict[str, Baseline]:
+        return {"random": lambda _, random: f"<think></think><answer>{random.randint(0, 9 * self.num_digits)}</answer>"}
+
+
+def _tasks(split: str = "test", seed: int = 0, num_tasks: int = 20) -> list[Task]:
+    return list(islice($cls().rows(split, seed), num_tasks))
+
+
+def test_gold_earns_the_most_and_succeeds():
+    env = $cls()
+    for task in _tasks():
+        assert env.score(task, env.gold(task)).reward == env.reward.max
+        assert env.success(task, env.gold(task))
+
+
+def test_the_prompt_never_holds_the_gold():
+    env = $cls()
+    for task in _tasks():
+        assert all(env.gold(task) not in message["content"] for message in env.messages(task))
+
+
+def test_one_seed_gives_one_set_of_tasks_and_splits_share_none():
+    assert _tasks(seed=1) == _tasks(seed=1)
+    assert not {str(task) for task in _tasks("train")} & {str(task) for task in _tasks("test")}
+
+
+def test_garbage_never_raises_and_never_succeeds():
+    env, task = $cls(), _tasks()[0]
+    for completion in ("", "<answer>", "</answer><answer>", "\\x00\\ud800", "<answer>x</answer>", "<think>" * 10_000):
+        assert not env.score(task, completion).errors
+        assert not env.success(task, completion)
+'''
