@@ -7,103 +7,24 @@
 
 A node gives a value for one row, or `None` where it does not apply; `None` adds nothing to a sum and gates nothing.
 What a node is not: it never decides what a *failed* part means. It records the error and goes on with 0.0;
-the policy (`OnError`) is applied once, at the root, in `Reward.score_batch`.
+the policy (`OnError`) is applied once, at the root, in `Scorable.score_batch`.
 """
 
 from __future__ import annotations
 
-import copy
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Self
+import math
+from collections.abc import Callable
+from typing import Any
 
-from rlvr_rewards.row import Completion, Row
-from rlvr_rewards.score import OnError, Score
+from rlvr_rewards.errors import UserError, one_line
+from rlvr_rewards.injection import Injected
+from rlvr_rewards.row import Row
+from rlvr_rewards.scorable import Bounds, Scorable
+from rlvr_rewards.score import OnError
 
-Bounds = tuple[float, float]
 
-
-class Reward(ABC):
-    """Something that scores completions: a function with `@reward`, or a composition of such.
-
-    Attributes:
-        name: What its value is called among the parts; `None` for a composition that was not `.named(...)`.
-        bounds: The least and the most it can give.
-    """
-
-    name: str | None = None
-    error_policy: OnError = OnError.DROP_COMPLETION
-
-    @property
-    @abstractmethod
-    def bounds(self) -> Bounds: ...
-
-    @property
-    @abstractmethod
-    def children(self) -> tuple[Reward, ...]: ...
-
-    @abstractmethod
-    def value(self, row: Row) -> float | None:
-        """The value for one row; writes its named parts and errors into the row's ledger."""
-
-    @property
-    def max(self) -> float:
-        """The most it can give. An environment's gold completion earns exactly this."""
-        return self.bounds[1]
-
-    @property
-    def __name__(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # TRL labels its metrics with it
-        return self.name or "reward"
-
-    # -- scoring ---------------------------------------------------------------------------------------------------
-
-    def score(self, completion: Completion, /, **columns: Any) -> Score:
-        """Scores one completion against one task row, given as keyword arguments.
-
-        >>> from rlvr_rewards import exact_number
-        >>> exact_number.score("<answer>7</answer>", answer="7").parts
-        {'exact_number': 1.0}
-        """
-        return self.score_batch([completion], {name: [value] for name, value in columns.items()})[0]
-
-    def score_batch(
-        self,
-        completions: Sequence[Completion],
-        columns: Mapping[str, Sequence[Any]],
-        shared: Mapping[str, Any] | None = None,
-        groups: Sequence[Any] | None = None,
-    ) -> list[Score]:
-        """Scores `N` completions; each column holds `N` values, `shared` holds what is the same for all.
-
-        `groups` names the group of each completion and is needed for `OnError.DROP_GROUP` alone; without it,
-        completions next to each other with an equal `prompt` column are a group.
-        """
-        from rlvr_rewards.batch import apply_policy, make_rows
-
-        rows = make_rows(self, completions, columns, shared or {})
-        totals = [self.value(row) for row in rows]
-        if groups is None:
-            groups = columns.get("prompt")
-        return apply_policy(self.error_policy, rows, totals, groups)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Scores one completion (`reward(text, answer="7")`), or a batch where TRL calls it with `completions=`."""
-        if "completions" in kwargs:
-            from rlvr_rewards.batch import score_for_trl
-
-            return score_for_trl(self, **kwargs)
-        return self.score(*args, **kwargs).reward
-
-    def on_error(self, policy: str | OnError) -> Self:
-        """The same reward with another policy for errors: `drop_completion`, `drop_group` or `zero`.
-
-        The outermost setting counts; composing goes back to the default.
-        """
-        changed = copy.copy(self)
-        changed.error_policy = OnError(policy)
-        return changed
-
-    # -- composition -----------------------------------------------------------------------------------------------
+class Reward(Scorable):
+    """Something that scores completions: a function with `@reward`, or a composition of such."""
 
     def __mul__(self, weight: float) -> Reward:
         return Weighted(weight, self) if isinstance(weight, int | float) else NotImplemented
@@ -140,16 +61,6 @@ class Reward(ABC):
         """The same reward, its value recorded among the parts under `name`."""
         return Named(self, name)
 
-    def walk(self) -> Iterator[Reward]:
-        """This node and every node below it."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
-
-    def part_names(self) -> list[str]:
-        """The names of its parts, outermost first."""
-        return list(dict.fromkeys(node.name for node in self.walk() if node.name))
-
 
 RewardLike = Reward | Callable[..., Any]
 """A reward, or a batch function with TRL's signature, which is taken as it is."""
@@ -167,7 +78,18 @@ def lift(thing: Any) -> Reward:
 
 
 def _terms(node: Reward) -> tuple[Reward, ...]:
-    return node.terms if isinstance(node, Sum) and node.name is None else (node,)
+    _refuse_policy(node)
+    return node.terms if isinstance(node, Sum) else (node,)
+
+
+def _refuse_policy(node: Reward) -> None:
+    if node.error_policy is not OnError.DROP_COMPLETION:
+        policy = node.error_policy.value
+        raise UserError(f"on_error({policy!r}) holds for a whole completion: write (a + b).on_error({policy!r})")
+
+
+def _product(a: float, b: float) -> float:
+    return a * b if a and b else 0.0  # 0 * inf would be NaN
 
 
 class Composite(Reward):
@@ -175,10 +97,12 @@ class Composite(Reward):
 
     def __init__(self, *children: Reward) -> None:
         self._children = children
-        named: dict[str, Reward] = {}
+        if len(children) == 1:
+            self.error_policy = children[0].error_policy
+        named: dict[str, Scorable] = {}
         for node in self.walk():
             if node.name and named.setdefault(node.name, node) != node:
-                raise ValueError(f"two parts are called {node.name!r}: give one another name with .named('…')")
+                raise UserError(f"two parts are called {node.name!r}: give one another name with .named('…')")
 
     @property
     def children(self) -> tuple[Reward, ...]:
@@ -190,11 +114,13 @@ class Weighted(Composite):
 
     def __init__(self, weight: float, child: Reward) -> None:
         super().__init__(child)
+        if not math.isfinite(weight):
+            raise UserError(f"a weight of {weight}: give a finite number")
         self.weight, self.child = float(weight), child
 
     @property
     def bounds(self) -> Bounds:
-        low, high = sorted(self.weight * bound for bound in self.child.bounds)
+        low, high = sorted(_product(self.weight, bound) for bound in self.child.bounds)
         return low, high
 
     def value(self, row: Row) -> float | None:
@@ -211,7 +137,12 @@ class Sum(Composite):
 
     @property
     def bounds(self) -> Bounds:
-        return sum(t.bounds[0] for t in self.terms), sum(t.bounds[1] for t in self.terms)
+        given = [(*term.bounds, 0.0) if term.optional else term.bounds for term in self.terms]
+        return sum(min(values) for values in given), sum(max(values) for values in given)
+
+    @property
+    def optional(self) -> bool:
+        return all(term.optional for term in self.terms)
 
     def value(self, row: Row) -> float | None:
         applied = [value for term in self.terms if (value := term.value(row)) is not None]
@@ -222,13 +153,20 @@ class Gate(Composite):
     """`child & gate`: their product; a gate that does not apply lets the child through."""
 
     def __init__(self, child: Reward, gate: Reward) -> None:
+        for node in (child, gate):
+            _refuse_policy(node)
         super().__init__(child, gate)
         self.child, self.gate = child, gate
 
     @property
     def bounds(self) -> Bounds:
-        products = [a * b for a in self.child.bounds for b in self.gate.bounds]
+        factors = (*self.gate.bounds, 1.0) if self.gate.optional else self.gate.bounds
+        products = [_product(value, factor) for value in self.child.bounds for factor in factors]
         return min(products), max(products)
+
+    @property
+    def optional(self) -> bool:
+        return self.child.optional
 
     def value(self, row: Row) -> float | None:
         value, factor = self.child.value(row), self.gate.value(row)
@@ -240,8 +178,8 @@ class Clip(Composite):
 
     def __init__(self, child: Reward, lo: float, hi: float) -> None:
         super().__init__(child)
-        if lo > hi:
-            raise ValueError(f"clip({lo}, {hi}): the lower bound is above the upper one")
+        if not lo <= hi:
+            raise UserError(f"clip({lo}, {hi}): the lower bound must not be above the upper one")
         self.child, self.lo, self.hi = child, lo, hi
 
     @property
@@ -255,29 +193,31 @@ class Clip(Composite):
 
 
 class When(Composite):
-    """The child where a predicate holds, `None` elsewhere; a predicate that raises is the child's error."""
+    """The child where a predicate holds, `None` elsewhere; a predicate that raises is an error of the child's parts."""
 
     def __init__(self, child: Reward, predicate: Callable[..., Any]) -> None:
-        from rlvr_rewards.functions import Injected
-
         super().__init__(child)
         self.child, self.predicate = child, Injected(predicate)
 
     @property
     def bounds(self) -> Bounds:
-        low, high = self.child.bounds
-        return min(0.0, low), max(0.0, high)
+        return self.child.bounds
+
+    @property
+    def optional(self) -> bool:
+        return True
 
     def value(self, row: Row) -> float | None:
-        names = self.child.part_names()
         try:
-            applies = bool(self.predicate(row.values))
+            applies = bool(self.predicate(row.values, {}))
         except Exception as error:  # a user's predicate may raise anything; it is recorded, not hidden
-            row.errors[f"when({'+'.join(names)})"] = f"{type(error).__name__}: {error}"
+            for name in self.child.part_names():
+                row.fail(name, f"in its .when(…): {one_line(error)}")
             return 0.0
         if applies:
             return self.child.value(row)
-        row.parts.update((name, None) for name in names if name not in row.parts)
+        for name in self.child.part_names():
+            row.parts.setdefault(name, None)
         return None
 
 
@@ -285,7 +225,7 @@ class Named(Composite):
     """A composition recorded as a part of its own; the parts inside it are kept beside it."""
 
     def __init__(self, child: Reward, name: str) -> None:
-        self.name, self.child, self.inner = name, child, child.part_names()
+        self.name, self.child = name, child
         super().__init__(child)
 
     @property
@@ -293,7 +233,7 @@ class Named(Composite):
         return self.child.bounds
 
     def value(self, row: Row) -> float | None:
+        num_failures = row.num_failures
         value = self.child.value(row)
-        failed = any(name in row.errors for name in self.inner)
-        row.parts[self.name or ""] = None if failed else value
+        row.parts[str(self.name)] = value if row.num_failures == num_failures else None
         return value

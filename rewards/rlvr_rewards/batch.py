@@ -3,19 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rlvr_rewards.algebra import Reward
+from rlvr_rewards.errors import UserError
 from rlvr_rewards.functions import BatchReward
 from rlvr_rewards.row import Completion, Row, completion_text
+from rlvr_rewards.scorable import Scorable
 from rlvr_rewards.score import OnError, Score
 
 
 def make_rows(
-    reward: Reward,
+    reward: Scorable,
     completions: Sequence[Completion],
     columns: Mapping[str, Sequence[Any]],
     shared: Mapping[str, Any],
 ) -> list[Row]:
     """One row a completion, with the batch functions of `reward` already computed."""
+    for name, values in columns.items():
+        if len(values) != len(completions):
+            raise UserError(f"column {name!r} has {len(values)} values for {len(completions)} completions")
     batch_values = {
         id(leaf): leaf.compute_batch(_trl_arguments(completions, columns, shared), len(completions))
         for leaf in reward.walk()
@@ -24,7 +28,7 @@ def make_rows(
     rows = []
     for index, completion in enumerate(completions):
         task = {name: values[index] for name, values in columns.items()}
-        values = {"task": task, **shared, **task, "completion": completion_text(completion)}
+        values = {**shared, **task, "task": task, "completion": completion_text(completion)}
         rows.append(Row(values, index, batch_values))
     return rows
 
@@ -36,34 +40,31 @@ def _trl_arguments(
     return {"prompts": [""] * len(completions), **named, **shared, "completions": list(completions)}
 
 
+def groups_of(prompts: Sequence[Any] | None, num_rows: int) -> list[int]:
+    """A number for each row's group: neighbours with equal prompts share one; without prompts, all do."""
+    numbers = [0] * num_rows
+    if prompts is None:
+        return numbers
+    for index in range(1, num_rows):
+        numbers[index] = numbers[index - 1] + (prompts[index] != prompts[index - 1])
+    return numbers
+
+
 def apply_policy(
-    policy: OnError, rows: Sequence[Row], totals: Sequence[float | None], groups: Sequence[Any] | None
+    policy: OnError, rows: Sequence[Row], totals: Sequence[float | None], groups: Sequence[Any]
 ) -> list[Score]:
-    """The scores of a batch, with errors treated as `policy` says."""
-    failed = [bool(row.errors) for row in rows]
+    """The scores of a batch, with errors treated as `policy` says; `groups` counts for `DROP_GROUP` alone."""
+    dropped = [bool(row.errors) and policy is not OnError.ZERO for row in rows]
     if policy is OnError.DROP_GROUP:
-        dropped = _spread_over_groups(failed, groups)
-    elif policy is OnError.DROP_COMPLETION:
-        dropped = failed
-    else:
-        dropped = [False] * len(rows)
+        bad = {group for group, drop in zip(groups, dropped, strict=True) if drop}
+        dropped = [group in bad for group in groups]
     return [
         Score(None if drop else total, row.parts, row.errors)
         for row, total, drop in zip(rows, totals, dropped, strict=True)
     ]
 
 
-def _spread_over_groups(failed: Sequence[bool], groups: Sequence[Any] | None) -> list[bool]:
-    if groups is None:  # nothing tells the groups apart: all completions are one
-        return [any(failed)] * len(failed)
-    numbers = [0] * len(failed)
-    for index in range(1, len(failed)):
-        numbers[index] = numbers[index - 1] + (groups[index] != groups[index - 1])
-    bad = {number for number, is_failed in zip(numbers, failed, strict=True) if is_failed}
-    return [number in bad for number in numbers]
-
-
-def score_for_trl(reward: Reward, completions: Sequence[Completion], **kwargs: Any) -> list[float | None]:
+def score_for_trl(reward: Scorable, completions: Sequence[Completion], **kwargs: Any) -> list[float | None]:
     """TRL's call: `f(prompts=, completions=, completion_ids=, **columns, trainer_state=, log_extra=, log_metric=)`.
 
     Lists of one value a completion are columns; the rest is shared by all rows. Where TRL offers `log_metric`, the mean

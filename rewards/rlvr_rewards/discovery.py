@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from rlvr_rewards.errors import UserError, unknown_name
+from rlvr_rewards.errors import UserError, one_line, unknown_name
 
 T = TypeVar("T")
 
@@ -71,16 +71,27 @@ class Catalogue(Generic[T]):
         if name in self._ours:
             return self._ours[name]
         if name in self._entry_points:
-            return self._entry_points[name].load()
+            return self._loaded(self._entry_points[name])
         if name.endswith(".py"):
             raise UserError(f"{name}: say which {self.kind} of the file you mean, as {name}:NAME")
         raise unknown_name(self.kind, name, self.names())
+
+    def _loaded(self, point: EntryPoint) -> T:
+        try:
+            thing = point.load()
+        except Exception as error:  # another package's code may raise anything
+            raise UserError(f"{self.kind} {point.name!r}: {point.value} cannot be loaded: {one_line(error)}") from error
+        if not self.name_of(thing):
+            raise UserError(f"{self.kind} {point.name!r}: {point.value} is no {self.kind}")
+        return thing
 
     def _from_file(self, path: Path, attribute: str) -> T:
         module = load_file(path)
         thing = getattr(module, attribute, None)
         if thing is not None and self.name_of(thing):
             return thing
+        if thing is not None:
+            raise UserError(f"{path}: {attribute} is a {type(thing).__name__}, not made a {self.kind}")
         offered = [name for name, value in vars(module).items() if self.name_of(value)]
         raise unknown_name(f"{self.kind} in {path}", attribute, offered)
 
@@ -102,18 +113,18 @@ def load_file(path: Path) -> ModuleType:
     sys.modules[module_name] = module  # dataclasses look their module up while it is being imported
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a user's file may raise anything
         del sys.modules[module_name]
-        raise UserError(f"{path}{_line_at_fault(error, path)}: {type(error).__name__}: {error}") from error
+        raise UserError(f"{path}{_line_at_fault(error, spec.origin)}: {one_line(error)}") from error
     return module
 
 
-def _line_at_fault(error: Exception, path: Path) -> str:
-    if isinstance(error, SyntaxError):
-        return f" line {error.lineno}"
-    line, traceback = None, error.__traceback__
+def _line_at_fault(error: BaseException, filename: str | None) -> str:
+    """The line of the file that was running, or could not be read, when the error was raised."""
+    line = error.lineno if isinstance(error, SyntaxError) and error.filename == filename else None
+    traceback = error.__traceback__
     while traceback:
-        if traceback.tb_frame.f_code.co_filename == str(path):
+        if traceback.tb_frame.f_code.co_filename == filename:
             line = traceback.tb_lineno
         traceback = traceback.tb_next
     return f" line {line}" if line else ""

@@ -11,6 +11,12 @@ class UserError(ValueError):
     """A mistake in what the user gave us; its message is one line and names the way out."""
 
 
+def one_line(error: BaseException) -> str:
+    """An exception as one line of at most 300 characters: its type and its message."""
+    message = " ".join(str(error)[:1000].split())
+    return f"{type(error).__name__}: {message}"[:300]
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that does not exist, offering the nearest one that does.
 

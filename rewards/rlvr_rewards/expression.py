@@ -11,18 +11,19 @@ from typing import Any, NoReturn
 from rlvr_rewards.algebra import Reward
 from rlvr_rewards.catalogue import REWARDS
 from rlvr_rewards.errors import UserError
-from rlvr_rewards.functions import FunctionReward
 
 MAX_CHARACTERS = 2000
 _EXAMPLE = "2.0*exact_number + 0.5*think_format"
+_METHODS = ".using/.clip/.named/.on_error"
 
 
 def parse_reward(text: str, lookup: Callable[[str], Reward] = REWARDS.get) -> Reward:
     """The reward that an expression describes.
 
     Understood are names, `number * reward`, `+`, `-`, `&`, settings in a call (`tolerant_number(rel=0.05)`), and the
-    methods `.clip(lo, hi)`, `.named('…')` and `.on_error('…')`. A file's reward is quoted, `'my_reward.py:brief'`,
-    unless it stands alone.
+    methods `.using(rel=0.05)`, `.clip(lo, hi)`, `.named('…')` and `.on_error('…')`. As in Python, `&` binds more
+    loosely than `+`. A file's reward is quoted, `'my_reward.py:brief'`, unless it stands alone. A long text may run
+    over several lines.
 
     >>> parse_reward("2.0*exact_number + 0.5*think_format").max
     2.5
@@ -35,17 +36,18 @@ def parse_reward(text: str, lookup: Callable[[str], Reward] = REWARDS.get) -> Re
     path, colon, name = text.strip().rpartition(":")
     if colon and path.endswith(".py") and name.isidentifier():
         return lookup(text.strip())
+    source = f"({text}\n)"  # the brackets let it run over several lines
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        at = f" at column {error.offset}" if isinstance(error, SyntaxError) else ""
-        raise UserError(f"reward {text!r} cannot be read{at}: write it like {_EXAMPLE!r}") from None
-    return _Reader(text, lookup).read(tree)
+        return _Reader(source, lookup).read(ast.parse(source, mode="eval").body)
+    except UserError:
+        raise
+    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
+        raise UserError(f"reward {_shortened(text)} cannot be read: write it like {_EXAMPLE!r}") from None
 
 
 class _Reader:
-    def __init__(self, text: str, lookup: Callable[[str], Reward]) -> None:
-        self.text, self.lookup = text, lookup
+    def __init__(self, source: str, lookup: Callable[[str], Reward]) -> None:
+        self.source, self.lookup = source, lookup
 
     def read(self, node: ast.expr) -> Reward:
         match node:
@@ -61,11 +63,10 @@ class _Reader:
                 return self.read(left) & self.read(right)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return -self.read(operand)
-            case ast.Call(func=ast.Attribute(value=value, attr=("clip" | "named" | "on_error") as method), args=args):
-                return self._call(node, getattr(self.read(value), method), args)
-            case ast.Call(func=(ast.Name() | ast.Constant()) as function, args=[], keywords=keywords):
-                settings = {keyword.arg: self._literal(keyword.value) for keyword in keywords if keyword.arg}
-                return self._with_settings(node, self.read(function), settings)
+            case ast.Call(func=ast.Attribute(value=value, attr=("using" | "clip" | "named" | "on_error") as method)):
+                return self._call(node, getattr(self.read(value), method))
+            case ast.Call(func=(ast.Name() | ast.Constant()) as function, args=[]):
+                return self._call(node, self.read(function).using)
         self._refuse(node)
 
     def _weighted(self, left: ast.expr, right: ast.expr) -> Reward:
@@ -74,28 +75,27 @@ class _Reader:
                 return number * self.read(factor)
         self._refuse(left, "a product needs one number: use & to gate one reward by another")
 
-    def _with_settings(self, node: ast.expr, reward: Reward, settings: dict[str, Any]) -> Reward:
-        if not isinstance(reward, FunctionReward):
-            self._refuse(node, "only a reward function has settings")
-        return reward.using(**settings)
-
-    def _call(self, node: ast.expr, method: Callable[..., Reward], args: list[ast.expr]) -> Reward:
+    def _call(self, node: ast.Call, method: Callable[..., Reward]) -> Reward:
+        arguments = [self._literal(argument) for argument in node.args]
+        settings = {keyword.arg or "**": self._literal(keyword.value) for keyword in node.keywords}
         try:
-            return method(*(self._literal(argument) for argument in args))
-        except (TypeError, ValueError) as error:
+            return method(*arguments, **settings)
+        except TypeError as error:
             self._refuse(node, str(error))
 
     def _literal(self, node: ast.expr) -> Any:
         try:
             return ast.literal_eval(node)
-        except ValueError:
+        except (ValueError, TypeError):
             self._refuse(node, "only literal values go here")
 
-    def _refuse(
-        self, node: ast.expr, why: str = "only names, numbers, *, +, -, & and .clip/.named/.on_error"
-    ) -> NoReturn:
-        part = ast.get_source_segment(self.text.strip(), node) or self.text
-        raise UserError(f"reward {self.text!r}: {part!r} is not understood ({why})")
+    def _refuse(self, node: ast.expr, why: str = f"only names, numbers, *, +, -, & and {_METHODS}") -> NoReturn:
+        part = ast.get_source_segment(self.source, node) or self.source
+        raise UserError(f"reward: {_shortened(part.strip())} is not understood ({why}): write it like {_EXAMPLE!r}")
+
+
+def _shortened(text: str) -> str:
+    return repr(text) if len(text) <= 100 else f"{text[:97]!r}..."
 
 
 def _number(node: ast.expr) -> float | None:

@@ -6,6 +6,7 @@ What an answer means (a number, a letter) is not decided here.
 """
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
 
 from rlvr_rewards.errors import unknown_name
@@ -134,4 +135,8 @@ def _last_number(text: str) -> str | None:
     return found[-1] if found else None
 
 
-_FINDERS = {AnswerForm.HASHES: _after_hashes, AnswerForm.BOXED: _boxed, AnswerForm.LAST_NUMBER: _last_number}
+_FINDERS: dict[str, Callable[[str], str | None]] = {
+    AnswerForm.HASHES: _after_hashes,
+    AnswerForm.BOXED: _boxed,
+    AnswerForm.LAST_NUMBER: _last_number,
+}

@@ -3,71 +3,41 @@
     @reward
     def exact_number(completion: str, answer: str) -> float: ...
 
-Parameters are filled by name from the completion and the task row, as pytest fills fixtures: `completion`, `prompt`,
-`task` (the whole row), or any column. A parameter with a default may be absent from the row. A keyword-only parameter
-with a default (`*, rel=0.01`) is a *setting*: it is never injected, and is changed with `.using(rel=0.05)`.
+Parameters are filled by name from the completion and the task row: `completion`, `prompt`, `task` (the whole row), or
+any column. A keyword-only parameter with a default (`*, rel=0.01`) is a setting, changed with `.using(rel=0.05)`.
 
 A function with a `completions` parameter has TRL's batch signature and is called once for the whole batch.
 """
 
 import copy
+import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from enum import Enum
 from functools import update_wrapper
 from numbers import Real
 from typing import Any, Self, overload
 
-from rlvr_rewards.algebra import Bounds, Reward
-from rlvr_rewards.errors import UserError, unknown_name
+from rlvr_rewards.algebra import Reward
+from rlvr_rewards.errors import UserError, one_line, unknown_name
+from rlvr_rewards.injection import Injected
 from rlvr_rewards.row import Row
+from rlvr_rewards.scorable import Bounds
 
-
-class Injected:
-    """A function called with what its parameters ask for by name."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-        self.required: list[str] = []
-        self.optional: list[str] = []
-        self.settings: dict[str, Any] = {}
-        self.takes_all = False
-        for name, parameter in inspect.signature(function).parameters.items():
-            if parameter.kind is parameter.VAR_KEYWORD:
-                self.takes_all = True
-            elif parameter.kind is parameter.VAR_POSITIONAL:
-                continue
-            elif parameter.default is parameter.empty:
-                self.required.append(name)
-            elif parameter.kind is parameter.KEYWORD_ONLY:
-                self.settings[name] = parameter.default
-            else:
-                self.optional.append(name)
-
-    def __call__(self, values: Mapping[str, Any], **settings: Any) -> Any:
-        """Calls the function; a required parameter that `values` lacks is a `LookupError` naming it."""
-        if self.takes_all:
-            return self.function(**{**values, **settings})
-        try:
-            arguments = {name: values[name] for name in self.required}
-        except KeyError as missing:
-            columns = sorted(name for name in values if name not in ("completion", "prompt", "task"))
-            raise LookupError(f"the task row has no column {missing}; it has: {', '.join(columns) or 'none'}") from None
-        for name in self.optional:
-            if name in values:
-                arguments[name] = values[name]
-        return self.function(**arguments, **settings)
+_NEVER_NONE = (float, int, bool, "float", "int", "bool")
 
 
 class FunctionReward(Reward):
-    """A leaf: one function, one part. Calling it positionally calls the function itself."""
+    """A leaf: one function, one part. Calling it without `completions=` calls the function itself."""
 
     def __init__(self, function: Callable[..., Any], low: float, high: float) -> None:
         update_wrapper(self, function, assigned=("__module__", "__qualname__", "__doc__"))
-        self.name = getattr(function, "__name__", type(function).__name__)
-        self._bounds = (low, high)
+        self.name = _name_of(function)
         self.injected = Injected(function)
         self.settings: dict[str, Any] = {}
+        self._bounds = (low, high)
+        self._optional = inspect.signature(function).return_annotation not in _NEVER_NONE
 
     @property
     def bounds(self) -> Bounds:
@@ -77,13 +47,18 @@ class FunctionReward(Reward):
     def children(self) -> tuple[Reward, ...]:
         return ()
 
+    @property
+    def optional(self) -> bool:
+        return self._optional
+
     def using(self, **settings: Any) -> Self:
-        """The same reward with other settings (its keyword-only parameters)."""
-        for name in settings:
-            if name not in self.injected.settings:
-                raise unknown_name(f"setting of {self.name}", name, self.injected.settings)
+        """The same reward with other settings (its keyword-only parameters).
+
+        Raises:
+            UserError: It has no such setting, or the value is not of the default's kind.
+        """
         changed = copy.copy(self)
-        changed.settings = {**self.settings, **settings}
+        changed.settings = {**self.settings, **{name: self._checked_setting(name, settings[name]) for name in settings}}
         return changed
 
     def named(self, name: str) -> Self:
@@ -112,24 +87,22 @@ class FunctionReward(Reward):
         return self.injected.function(*args, **{**self.settings, **kwargs})
 
     def value(self, row: Row) -> float | None:
+        name = str(self.name)
         try:
             value = self._checked(self.compute(row))
         except Exception as error:  # recorded on the row, never a silent zero
-            row.errors[str(self.name)] = one_line(error)
-            row.parts[str(self.name)] = None
+            row.fail(name, one_line(error))
             return 0.0
-        row.parts[str(self.name)] = value
+        row.parts[name] = value
         return value
 
     def compute(self, row: Row) -> Any:
-        return self.injected(row.values, **self.settings)
+        return self.injected(row.values, self.settings)
 
     def _checked(self, value: Any) -> float | None:
         if value is None:
             return None
-        if not isinstance(value, Real):
-            raise TypeError(f"returned {_shortened(value)}: return a number or None")
-        number, (low, high) = float(value), self._bounds
+        number, (low, high) = value if type(value) is float else _as_float(value), self._bounds
         if not math.isfinite(number):
             raise ValueError(f"returned {number}: return a finite number or None")
         if not low <= number <= high:
@@ -138,34 +111,56 @@ class FunctionReward(Reward):
             )
         return number
 
+    def _checked_setting(self, name: str, value: Any) -> Any:
+        if name not in self.injected.settings:
+            raise unknown_name(f"setting of {self.name}", name, self.injected.settings)
+        default = self.injected.settings[name]
+        if isinstance(default, Enum):
+            kind = type(default)
+            if value not in [member.value for member in kind]:
+                raise unknown_name(f"{name} of {self.name}", str(value), [str(member.value) for member in kind])
+            return kind(value)
+        kind = int | float if isinstance(default, float) else type(default)
+        if isinstance(default, bool | int | float | str) and not isinstance(value, kind):
+            raise UserError(f"{self.name}: {name}={value!r} is of the wrong type: write one like {default!r}")
+        return value
+
 
 class BatchReward(FunctionReward):
     """A leaf whose function scores a whole batch: `f(prompts=, completions=, **columns) -> list[float | None]`."""
 
     def compute(self, row: Row) -> Any:
         values = row.batch_values[id(self)]
-        if isinstance(values, str):
-            raise RuntimeError(values)
+        if isinstance(values, Exception):
+            raise values.with_traceback(None)
         return values[row.index]
 
-    def compute_batch(self, arguments: Mapping[str, Any], num_rows: int) -> list[Any] | str:
-        """One value a row, or the error that every row of the batch shares, as text."""
+    def compute_batch(self, arguments: Mapping[str, Any], num_rows: int) -> list[Any] | Exception:
+        """One value a row, or the error that every row of the batch shares."""
         try:
-            values = self.injected(arguments, **self.settings)
-            if not isinstance(values, list | tuple) or len(values) != num_rows:
-                got = len(values) if isinstance(values, list | tuple) else _shortened(values)
+            values = self.injected(arguments, self.settings)
+            if isinstance(values, str) or not hasattr(values, "__len__") or len(values) != num_rows:
+                got = _shortened(values) if isinstance(values, str) or not hasattr(values, "__len__") else len(values)
                 raise ValueError(
                     f"returned {got} for {num_rows} completions: return a list of {num_rows} numbers or Nones"
                 )
             return list(values)
         except Exception as error:  # becomes an error on each row
-            return one_line(error)
+            return error
 
 
-def one_line(error: Exception) -> str:
-    """An exception as one line of at most 300 characters: its type and its message."""
-    message = " ".join(str(error).split())
-    return f"{type(error).__name__}: {message}"[:300]
+def _as_float(value: Any) -> float:
+    if hasattr(value, "item"):  # a number of numpy or torch
+        value = value.item()
+    if not isinstance(value, Real):
+        raise TypeError(f"returned {_shortened(value)}: return a number or None")
+    return float(value)
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def _shortened(value: Any) -> str:
@@ -188,6 +183,9 @@ def reward(function: Any = None, /, *, low: float | None = None, high: float | N
     ...     return float("please" in completion)
     >>> says_please("pass the salt, please")
     1.0
+
+    Raises:
+        UserError: The function is async, hides its parameters, or is a reward already.
     """
     if function is None:
         return lambda wrapped: _wrap(wrapped, low, high)
@@ -209,8 +207,11 @@ def penalty(function: Callable[..., Any], /) -> FunctionReward:
 def _wrap(function: Callable[..., Any], low: float | None, high: float | None) -> FunctionReward:
     if isinstance(function, Reward):
         raise UserError(f"{function!r} is a reward already: apply @reward once")
-    parameters = inspect.signature(function).parameters
-    is_batch = "completions" in parameters
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
+        raise UserError(f"{_name_of(function)} is async: write it as a plain function")
+    is_batch = "completions" in Injected(function).required
     default = (-math.inf, math.inf) if is_batch else (0.0, 1.0)
     bounds = (default[0] if low is None else low, default[1] if high is None else high)
+    if not bounds[0] <= bounds[1]:
+        raise UserError(f"{_name_of(function)}: low={bounds[0]:g} is above high={bounds[1]:g}")
     return (BatchReward if is_batch else FunctionReward)(function, *bounds)

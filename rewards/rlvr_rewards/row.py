@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rlvr_rewards.errors import UserError
+
 Message = Mapping[str, Any]
 Completion = str | Sequence[Message]
 """A completion as text, or as the chat messages that TRL hands over."""
@@ -16,14 +18,23 @@ class Row:
     Attributes:
         values: Everything that can be injected: `completion`, `prompt`, `task`, and each column by its name.
         index: Position in the batch, for functions that score a whole batch at once.
-        batch_values: Results of batch functions, by the identity of the function's node; a string is an error.
+        batch_values: Results of batch functions, by the identity of the function's node, or the exception
+            that it raised.
+        num_failures: How often a part failed; grows also where the same part fails again.
     """
 
     values: Mapping[str, Any]
     index: int = 0
-    batch_values: Mapping[int, Sequence[Any] | str] = field(default_factory=dict)
+    batch_values: Mapping[int, Sequence[Any] | Exception] = field(default_factory=dict)
     parts: dict[str, float | None] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    num_failures: int = 0
+
+    def fail(self, part: str, message: str) -> None:
+        """Records that a part failed, and why."""
+        self.parts[part] = None
+        self.errors[part] = message
+        self.num_failures += 1
 
 
 def completion_text(completion: Completion) -> str:
@@ -33,9 +44,14 @@ def completion_text(completion: Completion) -> str:
 
     >>> completion_text([{"role": "assistant", "content": "<answer>7</answer>"}])
     '<answer>7</answer>'
+
+    Raises:
+        UserError: It is neither.
     """
     if isinstance(completion, str):
         return completion
+    if not isinstance(completion, Sequence) or not all(isinstance(message, Mapping) for message in completion):
+        raise UserError(f"a completion is text or a list of chat messages, not {repr(completion)[:80]}")
     said = [m for m in completion if m.get("role", "assistant") == "assistant"]
     return "\n".join(_content_text(m.get("content")) for m in said)
 
