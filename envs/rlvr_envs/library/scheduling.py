@@ -12,14 +12,13 @@ from random import Random
 from typing import Any
 
 from rlvr_envs.environment import Baseline, GeneratedEnvironment, Message, Task
-from rlvr_envs.scheduling.answer import Form, read_answer, write_answer, write_event
+from rlvr_envs.scheduling.answer import TAG, Form, read_answer, write_answer, write_event
 from rlvr_envs.scheduling.baselines import CHOOSERS, Chooser
 from rlvr_envs.scheduling.events import Event, by_start, check_events, read_events, value_of
 from rlvr_envs.scheduling.generator import Tier, draw_day
 from rlvr_envs.scheduling.solver import solve
 from rlvr_envs.scheduling.verdict import FEWEST, Failure, credited, find_failure, rising, total_value
-from rlvr_rewards import Reward, UserError, reward
-from rlvr_rewards.extract import THINK_CLOSE, THINK_OPEN
+from rlvr_rewards import Reward, UserError, reward, think_format
 
 SYSTEM = """You plan one day. Choose events so that no two overlap and the total is as high as it can be. \
 An event counts its length in minutes, a priority event twice its length. \
@@ -33,16 +32,14 @@ Reason between <think> and </think>. Then write your choice once, by start time,
 
 @reward
 def schedule_format(completion: str, *, form: Form = Form.ELEMENTS) -> float:
-    """1.0 for one think block at the very start, followed by one schedule that can be read.
+    """1.0 for one think block, then one schedule that can be read, and nothing else.
 
     >>> schedule_format("<think>A and C</think><schedule>A0-3 C5-8</schedule>", form=Form.WORDS)
     1.0
     >>> schedule_format("<schedule>A0-3 C5-8</schedule>", form=Form.WORDS)
     0.0
     """
-    thinks = completion.count(THINK_OPEN) == completion.count(THINK_CLOSE) == 1
-    opens = completion.lstrip().startswith(THINK_OPEN)
-    return float(thinks and opens and read_answer(completion, form) is not None)
+    return float(think_format(completion, tag=TAG) == 1.0 and read_answer(completion, form) is not None)
 
 
 @reward
