@@ -55,7 +55,7 @@ class Scorable(ABC):
     def __name__(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # TRL labels its metrics with it
         return self.name or "reward"
 
-    def score(self, completion: Completion, **columns: Any) -> Score:
+    def score(self, completion: Completion, /, **columns: Any) -> Score:
         """Scores one completion against one task row, given as keyword arguments.
 
         >>> from rlvr_rewards import exact_number
