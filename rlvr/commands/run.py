@@ -1,0 +1,42 @@
+"""Run a pipeline, or go on with one that was broken off.
+
+CONFIG is a TOML file or the name of a shipped one. Running the same command again resumes: finished stages are skipped.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", help="a TOML file, or the name of a shipped config")
+    parser.add_argument("--run-dir", metavar="DIR", help="where the run is kept (default: runs/NAME)")
+    parser.add_argument(
+        "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
+    )
+    parser.add_argument("--check", action="store_true", help="check the config and print the plan; load nothing")
+
+
+def run(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from rlvr.config.load import load_config
+    from rlvr.pipeline.environment import prepare_process
+    from rlvr.pipeline.run import check, run_pipeline
+
+    prepare_process()
+    from rlvr.pipeline.folder import RunFolder
+
+    config = load_config(args.config, args.overrides)
+    check(config)
+    console = Console()
+    if args.check:
+        from rlvr.pipeline.run import print_plan
+
+        print_plan(config, console)
+        return 0
+    folder = RunFolder(Path(args.run_dir or f"runs/{Path(args.config).stem}"))
+    try:
+        run_pipeline(config, folder, console)
+    finally:
+        folder.close()
+    return 0

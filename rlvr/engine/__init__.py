@@ -1,0 +1,1 @@
+"""GRPO: groups sampled, scored, and learned from. TRL's trainer with our sampler."""

@@ -1,0 +1,65 @@
+"""What sampling a group means, whichever engine does it: requests in, completions with their log-probs out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class FinishReason(StrEnum):
+    """Why a completion ended."""
+
+    STOP = "stop"
+    """The model ended its turn."""
+    LENGTH = "length"
+    """The token budget was used up: the text is cut short."""
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How completions are drawn.
+
+    Attributes:
+        max_new_tokens: The token budget of one completion, the end-of-turn token included.
+        temperature: 0 is greedy.
+        top_p: The smallest set of tokens with this probability mass is kept; 1 keeps all.
+        top_k: The k likeliest tokens are kept; 0 keeps all.
+        min_p: Tokens under this share of the likeliest one's probability are dropped; 0 keeps all.
+    """
+
+    max_new_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt and the seeds of its group: as many completions as seeds."""
+
+    prompt_ids: Sequence[int]
+    seeds: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One sampled completion.
+
+    Attributes:
+        token_ids: The tokens, with the end-of-turn token where it was reached.
+        logprobs: Of each token, in nats, under the distribution it was drawn from (greedy: under temperature 1).
+        finish_reason: Why it ended.
+        seconds: From the start of its batch until it ended.
+    """
+
+    token_ids: list[int]
+    logprobs: list[float]
+    finish_reason: FinishReason
+    seconds: float
+
+
+class Sampler(Protocol):
+    """Draws a group of completions for each request; equal requests give equal completions."""
+
+    def sample(self, requests: Sequence[Request], params: SamplingParams) -> list[list[Completion]]: ...

@@ -1,0 +1,1 @@
+"""Held-out tasks, means with their uncertainty, paired differences."""

@@ -1,0 +1,1 @@
+"""Models: made from scratch, or loaded from a folder or the hub."""

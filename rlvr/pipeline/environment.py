@@ -1,0 +1,29 @@
+"""The process before torch loads: quiet libraries, no downloads that nobody asked for, repeatable arithmetic."""
+
+import os
+import warnings
+
+_SETTINGS = {
+    "OMP_DYNAMIC": "FALSE",
+    "MKL_DYNAMIC": "FALSE",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+}
+
+
+def prepare_process() -> None:
+    """Sets what must be set before torch and transformers are imported; what the user set stays."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+
+
+def quiet_libraries() -> None:
+    """Keeps the libraries' own progress bars and notices off the screen; their errors still show."""
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()

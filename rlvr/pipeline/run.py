@@ -1,0 +1,152 @@
+"""A run: its stages in order, each skipped where it is finished and continued where it was broken off."""
+
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import rlvr
+from rlvr.config.schema import RunConfig, StageConfig
+from rlvr.pipeline.environment import quiet_libraries
+from rlvr.pipeline.folder import RunFolder
+from rlvr.pipeline.stage import StageResult
+from rlvr.stages import STAGES
+from rlvr_envs import Environment
+from rlvr_envs import make as make_environment
+from rlvr_envs.seeds import content_id, derive_seed
+from rlvr_rewards import Reward, parse_reward
+
+BASE = "base"
+"""The name under which the model that the run starts from stands among the stages."""
+
+
+@dataclass
+class Run:
+    """What every stage can reach.
+
+    Attributes:
+        config: The whole checked config.
+        folder: Where everything is written, locked.
+        console: Where progress is shown.
+    """
+
+    config: RunConfig
+    folder: RunFolder
+    console: Console
+
+    @cached_property
+    def env(self) -> Environment:
+        return environment_of(self.config)
+
+    @cached_property
+    def reward(self) -> Reward:
+        return reward_of(self.config, self.env)
+
+    def seed(self, **labels: Any) -> int:
+        """A seed for one choice of this run; see `rlvr_envs.seeds.derive_seed`."""
+        return derive_seed(self.config.seed, **labels)
+
+    def model_before(self, stage: StageConfig) -> str:
+        """The path of the model that a stage starts from: of the last stage before it that made one."""
+        return self.model_of(stage.start or self._previous_model(stage.name))
+
+    def model_of(self, name: str) -> str:
+        """The path of the model that a stage made, or of the base model."""
+        if name != BASE:
+            return str(self.folder.models / name)
+        if self.config.model.path != "scratch":
+            return self.config.model.path
+        return str(self._scratch_model())
+
+    def _previous_model(self, name: str) -> str:
+        before = BASE
+        for stage in self.config.stage:
+            if stage.name == name:
+                break
+            if STAGES.get(stage.kind).makes_model:
+                before = stage.name
+        return before
+
+    def _scratch_model(self) -> Path:
+        from rlvr.models.scratch import make_scratch_model
+        from rlvr.pipeline.files import new_folder
+
+        path = self.folder.models / BASE
+        if not path.exists():
+            with new_folder(path) as folder:
+                make_scratch_model(folder, self.config.model.scratch, self.env, self.config.seed)
+        return path
+
+
+def environment_of(config: RunConfig) -> Environment:
+    return make_environment(config.env.name, **config.env.options)
+
+
+def reward_of(config: RunConfig, env: Environment) -> Reward:
+    expression = config.reward.expression
+    reward = parse_reward(expression) if expression else env.reward
+    return reward.on_error(config.reward.on_error)
+
+
+def check(config: RunConfig) -> None:
+    """Refuses what cannot work, before anything loads: the environment, the reward, and each stage's settings."""
+    env = environment_of(config)
+    reward_of(config, env)
+    for stage in config.stage:
+        STAGES.get(stage.kind).check(stage, config)
+
+
+def print_plan(config: RunConfig, console: Console) -> None:
+    """The stages in order, with what each will do."""
+    console.print(f"model {config.model.path} · environment {config.env.name} · seed {config.seed}")
+    for number, stage in enumerate(config.stage, 1):
+        console.print(f"{number}. [bold]{stage.name}[/] ({stage.kind}): {STAGES.get(stage.kind).plan(stage)}")
+
+
+def run_pipeline(config: RunConfig, folder: RunFolder, console: Console) -> None:
+    """Runs or resumes every stage; finished ones are skipped."""
+    quiet_libraries()
+    run = Run(config, folder, console)
+    folder.adopt(config)
+    finished = {entry["name"]: entry for entry in folder.manifest()["stages"] if entry["status"] == "done"}
+    _set_threads(config)
+    for stage in config.stage:
+        if stage.name in finished:
+            console.print(f"[dim]{stage.name}: finished before, skipped[/]")
+        else:
+            _run_stage(stage, run)
+
+
+def _run_stage(stage: StageConfig, run: Run) -> None:
+    console, started = run.console, time.time()
+    console.rule(f"[bold]{stage.name}[/] [dim]{STAGES.get(stage.kind).plan(stage)}[/]", align="left")
+    entry = {
+        "name": stage.name,
+        "kind": stage.kind,
+        "config_hash": content_id(stage.model_dump(mode="json")),
+        "version": rlvr.__version__,
+        "started": _utc(started),
+    }
+    run.folder.record_stage({**entry, "status": "running"})
+    result: StageResult = STAGES.get(stage.kind).run(stage, run)
+    entry |= {"status": "done", "finished": _utc(time.time()), "seconds": round(time.time() - started, 1)}
+    run.folder.record_stage({**entry, "model": _relative(result.model, run.folder.path), "metrics": result.metrics})
+
+
+def _relative(path: Path | None, folder: Path) -> str | None:
+    return None if path is None else os.path.relpath(path, folder)
+
+
+def _utc(timestamp: float) -> str:
+    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="seconds")
+
+
+def _set_threads(config: RunConfig) -> None:
+    import torch
+
+    torch.set_num_threads(config.threads or os.cpu_count() or 1)

@@ -1,0 +1,56 @@
+"""What a stage is: settings of its own, a check before anything loads, and a run that leaves a result.
+
+Adding a kind of stage touches one file: a module of `rlvr.stages`, or one behind the entry point `rlvr.stages`.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rlvr.config.schema import RunConfig, StageConfig
+
+if TYPE_CHECKING:
+    from rlvr.pipeline.run import Run
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a finished stage leaves behind.
+
+    Attributes:
+        model: The folder of the model that it made, or `None` where it made none.
+        metrics: Numbers for the manifest, by name.
+    """
+
+    model: Path | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+class Stage(ABC):
+    """One step of a pipeline.
+
+    Attributes:
+        kind: How a config calls it.
+        Config: Its settings; keys that it does not know are refused.
+        makes_model: Whether the stages after it start from a model that it makes.
+    """
+
+    kind: ClassVar[str]
+    Config: ClassVar[type[StageConfig]]
+    makes_model: ClassVar[bool] = True
+
+    @staticmethod
+    def check(config: Any, run: RunConfig) -> None:
+        """Refuses settings that cannot work together, before anything loads; by default accepts all."""
+        return
+
+    @staticmethod
+    @abstractmethod
+    def plan(config: Any) -> str:
+        """What it will do, in one line of at most 80 characters."""
+
+    @staticmethod
+    @abstractmethod
+    def run(config: Any, run: "Run") -> StageResult:
+        """Does its work, or goes on where it was interrupted."""

@@ -1,0 +1,1 @@
+"""Every sampled completion as a row: schema, store, export."""
