@@ -12,38 +12,24 @@ from gymnasium.utils.env_checker import check_env
 
 from rlvr_envs import ENVIRONMENTS, make
 from rlvr_envs.seeds import canonical_json, derive_random
-from rlvr_rewards import UserError
+from rlvr_rewards import UserError, testing
 from rlvr_rewards.extract import final_text
 
 NUM_ROWS = 30
-GARBAGE = [
-    "",
-    " \n\t",
-    "no answer at all",
-    "\x00\x01\x1b[2J\x7f",
-    "\ud800 half a pair \udfff",
-    "<think>" * 10_000,
-    "<think></think>" * 10_000,
-    "<answer>" * 10_000 + "</answer>" * 10_000,
-    "<schedule>" * 10_000 + "</schedule>",
-    "<answer></answer>",
-    "<schedule></schedule>",
-    "<think><answer>1</answer><schedule>A0-1 B1-2</schedule>",
-    "<answer>" + "(" * 10_000 + "</answer>",
-    "<answer>" + "9" * 10_000 + "</answer>",
-    "<answer>" + "-" * 10_000 + "1</answer>",
-    "<answer>9**9**9**9</answer>",
-    "<answer>1/0</answer>",
-    "<answer>nan</answer>",
-    "<answer>inf</answer>",
-    "<answer>__import__('os')</answer>",
-    "<answer>١٢</answer>",
-    "<schedule>" + "<event>" * 10_000 + "</schedule>",
-    "<schedule>" + "<event><name>" + " " * 10_000 + "</schedule>",
-    "<schedule>" + "A0-1 " * 10_000 + "</schedule>",
-    "x" * 10_000_000,
-    "<schedule>" + " " * 10_000_000 + "</schedule>",
-]
+GARBAGE = {
+    **testing.GARBAGE,
+    "answers in an open thought": "<think><answer>1</answer><schedule>A0-1 B1-2</schedule>",
+    "10,000 brackets": "<answer>" + "(" * 10_000 + "</answer>",
+    "a tower of powers": "<answer>9**9**9**9</answer>",
+    "a division by zero": "<answer>1/0</answer>",
+    "code": "<answer>__import__('os')</answer>",
+    "no schedule in the block": "<schedule></schedule>",
+    "10,000 nested schedules": "<schedule>" * 10_000 + "</schedule>" * 10_000,
+    "10,000 nested events": "<schedule>" + "<event>" * 10_000 + "</schedule>",
+    "a name without end": "<schedule><event><name>" + " " * 1_000_000 + "</schedule>",
+    "200,000 events": "<schedule>" + "A0-1 " * 200_000 + "</schedule>",
+    "10 MB of blanks in a schedule": "<schedule>" + " " * 10_000_000 + "</schedule>",
+}
 
 
 def variants():
@@ -137,7 +123,7 @@ def test_an_unknown_split_is_refused(environment):
         take(environment, "dev")
 
 
-@pytest.mark.parametrize("text", GARBAGE, ids=lambda text: f"{text[:18]!a}:{len(text)}")
+@pytest.mark.parametrize("text", GARBAGE.values(), ids=GARBAGE)
 def test_garbage_never_raises_nor_wins(environment, text):
     task = take(environment, count=1)[0]
     score = environment.score(task, text)
