@@ -23,37 +23,42 @@ class Tally:
 
     Attributes:
         num_scored: Lines scored, those with errors too.
-        num_rewarded: Lines that have a reward; `reward_sum` is over these.
         num_errors: Lines with at least one error; `first_error` is the first one met.
         num_skipped: Lines left out because they could not be read; `first_skipped` says why the first was.
+        sums: For `reward`, each part and each number of the info: on how many lines it had a value, and their sum.
         failures: How often each `info.failure` occurred.
     """
 
     num_scored: int = 0
-    num_rewarded: int = 0
-    reward_sum: float = 0.0
     num_successes: int = 0
     num_errors: int = 0
     first_error: str = ""
     num_skipped: int = 0
     first_skipped: str = ""
+    sums: dict[str, tuple[int, float]] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
 
     def add(self, record: dict[str, Any]) -> None:
         self.num_scored += 1
         self.num_successes += bool(record["success"])
-        if record["reward"] is not None:
-            self.num_rewarded += 1
-            self.reward_sum += record["reward"]
         if record["errors"]:
             self.num_errors += 1
             self.first_error = self.first_error or next(": ".join(item) for item in record["errors"].items())
+        for name, value in {**record["info"], **record["parts"], "reward": record["reward"]}.items():
+            if isinstance(value, int | float):
+                num_values, total = self.sums.get(name, (0, 0.0))
+                self.sums[name] = num_values + 1, total + value
         if "failure" in record["info"]:
             self.failures[str(record["info"]["failure"])] += 1
 
     def skip(self, error: UserError) -> None:
         self.num_skipped += 1
         self.first_skipped = self.first_skipped or str(error)
+
+    def means(self) -> dict[str, float]:
+        """The mean of each sum, the reward first."""
+        names = sorted(self.sums, key=lambda name: name != "reward")
+        return {name: self.sums[name][1] / self.sums[name][0] for name in names}
 
 
 def score_lines(

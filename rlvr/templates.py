@@ -9,6 +9,7 @@ REWARD = '''"""`$name`: a reward of our own. Change the function, then the tests
 
 from rlvr_rewards import reward
 from rlvr_rewards.extract import sole_tagged
+from rlvr_rewards.testing import check_reward
 
 
 @reward
@@ -21,19 +22,14 @@ def $name(completion: str, answer: str) -> float:
     return float(found is not None and found.strip() == answer)
 
 
-def test_the_gold_answer_earns_the_most():
-    assert $name.score("<think>3+4</think><answer>7</answer>", answer="7").reward == $name.max
+def test_it_keeps_the_contract_of_a_reward():
+    """Gold earns the most, garbage never raises, and it is deterministic and fast."""
+    check_reward($name, gold=[("<think>3+4</think><answer>7</answer>", {"answer": "7"})])
 
 
 def test_a_wrong_answer_and_a_second_guess_earn_nothing():
     assert $name("<answer>8</answer>", answer="7") == 0.0
     assert $name("<answer>7</answer><answer>8</answer>", answer="7") == 0.0
-
-
-def test_garbage_is_scored_and_never_an_error():
-    for completion in ("", "7", "<answer>", "</answer><answer>", "\\x00\\ud800", "<answer>" * 10_000):
-        score = $name.score(completion, answer="7")
-        assert (score.reward, score.errors) == (0.0, {})
 '''
 
 ENV = '''"""`$name`: an environment of our own. Change the class, then the tests below it.

@@ -50,6 +50,7 @@ def _options(cls: "type[Environment]") -> str:
 
 
 def _show_one(args: argparse.Namespace) -> None:
+    import inspect
     from itertools import islice
 
     from rlvr.console import console, table, titled
@@ -61,7 +62,7 @@ def _show_one(args: argparse.Namespace) -> None:
     if not tasks:
         raise UserError(f"{args.name} has no task in the split {args.split!r}")
     out = console()
-    titled(out, args.name, (type(environment).__doc__ or "").strip())
+    titled(out, args.name, inspect.cleandoc(type(environment).__doc__ or ""))
     out.print(f"columns: {', '.join(environment.columns)}  splits: {', '.join(environment.splits)}")
     out.print(f"parts: {', '.join(environment.reward.part_names())}  most to earn: {environment.reward.max:g}")
     for number, task in enumerate(tasks[: args.show], start=1):

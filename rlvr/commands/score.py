@@ -98,16 +98,12 @@ def _with_progress(source: BinaryIO) -> Iterable[bytes]:
 def _summarise(tally: "Tally", env: str) -> None:
     from rlvr.console import console, table
 
-    mean = tally.reward_sum / tally.num_rewarded if tally.num_rewarded else None
-    rows = [
-        ("completions", tally.num_scored),
-        ("mean reward", mean),
-        ("success", tally.num_successes / tally.num_scored),
-        ("with errors", tally.num_errors),
-    ]
+    rows = [("completions", tally.num_scored), ("success", tally.num_successes / tally.num_scored)]
+    rows += [(f"mean {name}", mean) for name, mean in tally.means().items()]
+    rows.append(("with errors", tally.num_errors))
     rows += [(f"failure: {kind}", count) for kind, count in tally.failures.most_common()]
     out = console(stderr=True)
-    out.print(table(env, ("", "value"), rows))
+    out.print(table(env, ("of all lines", "value"), rows))
     if tally.first_error:
         out.print(f"first error: {tally.first_error}")
     if tally.num_skipped:

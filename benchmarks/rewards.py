@@ -1,0 +1,150 @@
+"""Completions per second of our rewards beside others' on the same strings, and lines per second of `rlvr score`.
+
+python benchmarks/rewards.py            # everything
+python benchmarks/rewards.py --num-lines 20000
+
+The others are measured where installed: `trl.rewards` (its accuracy reward needs math-verify) and verifiers. Contenders
+take turns within one run, and the best of the rounds counts, since the machine's speed varies from minute to minute.
+They do not all do the same: math-verify reads LaTeX, ours reads a number. `agree` is the share of strings on which a
+contender gives what ours gives.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import cycle, islice
+from pathlib import Path
+
+from rlvr_envs import make
+from rlvr_envs.seeds import derive_random
+from rlvr_rewards import exact_number, think_format_lenient
+
+ROUNDS = 3
+NUM_STRINGS = 500
+Scorer = Callable[[list[str], list[str]], list[float | None]]
+"""Completions and their gold answers to values."""
+
+
+def strings() -> tuple[list[str], list[str]]:
+    """Completions of some 600 characters that end in a boxed number, two in three of them right; and the golds."""
+    texts, golds = [], []
+    for number in range(NUM_STRINGS):
+        random = derive_random(0, benchmark="rewards", number=number)
+        gold = random.randint(-9999, 9999)
+        said = gold + random.choice([0, 0, 1])
+        thought = " ".join(f"{random.randint(1, 99)}+{random.randint(1, 99)} is more." for _ in range(35))
+        texts.append(f"<think>\n{thought}\n</think>\n<answer>\\boxed{{{said}}}</answer>")
+        golds.append(str(gold))
+    return texts, golds
+
+
+def as_messages(texts: list[str]) -> list[list[dict[str, str]]]:
+    return [[{"role": "assistant", "content": text}] for text in texts]
+
+
+def ours_number(texts: list[str], golds: list[str]) -> list[float | None]:
+    boxed = exact_number.using(form="boxed")
+    return [score.reward for score in boxed.score_batch(texts, {"answer": golds})]
+
+
+def ours_format(texts: list[str], golds: list[str]) -> list[float | None]:
+    return [score.reward for score in think_format_lenient.score_batch(texts, {})]
+
+
+def trl_scorer(name: str) -> Scorer:
+    import trl.rewards
+
+    function = getattr(trl.rewards, name)
+
+    def score(texts: list[str], golds: list[str]) -> list[float | None]:
+        return function(completions=as_messages(texts), solution=[f"\\boxed{{{gold}}}" for gold in golds])
+
+    score(*(column[:1] for column in strings()))  # raises here where math-verify is missing
+    return score
+
+
+def verifiers_scorer() -> Scorer:
+    from verifiers.v1 import verify_boxed_math_answer  # pyright: ignore[reportMissingImports]
+
+    return lambda texts, golds: [verify_boxed_math_answer(*pair) for pair in zip(texts, golds, strict=True)]
+
+
+GROUPS: dict[str, dict[str, Callable[[], Scorer]]] = {
+    "a number, boxed": {
+        "rlvr exact_number": lambda: ours_number,
+        "trl accuracy_reward": lambda: trl_scorer("accuracy_reward"),
+        "verifiers verify_boxed_math_answer": verifiers_scorer,
+    },
+    "thinks, then answers": {
+        "rlvr think_format_lenient": lambda: ours_format,
+        "trl think_format_reward": lambda: trl_scorer("think_format_reward"),
+    },
+}
+
+
+def compare(title: str, makers: dict[str, Callable[[], Scorer]]) -> None:
+    """Prints a table; the first contender is ours, and the ratio is to it."""
+    scorers: dict[str, Scorer] = {}
+    for name, maker in makers.items():
+        try:
+            scorers[name] = maker()
+        except ImportError as error:
+            print(f"{name}: not measured ({error})")
+    best, values = race(scorers)
+    ours = next(iter(scorers))
+    print(f"\n| {title} | completions/s | ours is | agree |\n|---|---:|---:|---:|")
+    for name, seconds in best.items():
+        agree = sum(a == b for a, b in zip(values[name], values[ours], strict=True)) / NUM_STRINGS
+        print(f"| {name} | {NUM_STRINGS / seconds:,.0f} | {seconds / best[ours]:.1f}× | {agree:.0%} |")
+
+
+def race(scorers: dict[str, Scorer]) -> tuple[dict[str, float], dict[str, list[float | None]]]:
+    """The least seconds that each took over all strings, taking turns, and the values it gave."""
+    best: dict[str, float] = dict.fromkeys(scorers, float("inf"))
+    values: dict[str, list[float | None]] = {}
+    texts, golds = strings()
+    for _ in range(ROUNDS):
+        for name, scorer in scorers.items():
+            start = time.perf_counter()
+            values[name] = scorer(texts, golds)
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best, values
+
+
+def scheduling_lines(num_lines: int) -> Iterator[str]:
+    """Lines for `rlvr score`: the answers of every baseline on 2,000 published-tier tasks, over and over."""
+    env = make("scheduling")
+    tasks = list(islice(env.rows("train", 0), 2000))
+    policies = cycle(env.baselines().values())
+    for number, task in enumerate(islice(cycle(tasks), num_lines)):
+        random = derive_random(0, benchmark="score", number=number)
+        yield json.dumps({"task": task, "completion": next(policies)(task, random)}) + "\n"
+
+
+def time_score(num_lines: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "in.jsonl", Path(folder) / "out.jsonl"
+        with source.open("w") as file:
+            file.writelines(scheduling_lines(num_lines))
+        command = [sys.executable, "-m", "rlvr", "score", "--env", "scheduling", "--input", source, "--output", target]
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        seconds = time.perf_counter() - start
+    print(f"\nrlvr score, scheduling: {num_lines:,} lines in {seconds:.1f} s, {num_lines / seconds:,.0f} a second")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--num-lines", type=int, default=100_000, help="lines for rlvr score (default 100,000)")
+    args = parser.parse_args()
+    for title, makers in GROUPS.items():
+        compare(title, makers)
+    time_score(args.num_lines)
+
+
+if __name__ == "__main__":
+    main()
