@@ -23,7 +23,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     >>> print(unknown_name("environment", "gsm8", ["arithmetic", "gsm8k"]))
     unknown environment 'gsm8': did you mean 'gsm8k'? Known: arithmetic, gsm8k
     """
-    names = sorted(known)
+    names = sorted(map(str, known))
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return UserError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names) or 'none'}")

@@ -6,7 +6,8 @@
 Parameters are filled by name from the completion and the task row: `completion`, `prompt`, `task` (the whole row), or
 any column. A keyword-only parameter with a default (`*, rel=0.01`) is a setting, changed with `.using(rel=0.05)`.
 
-A function with a `completions` parameter has TRL's batch signature and is called once for the whole batch.
+A function with a parameter `completions`, `completion_ids` or `prompts` has TRL's batch signature and is called once
+for the whole batch.
 """
 
 import copy
@@ -25,6 +26,7 @@ from rlvr_rewards.injection import Injected
 from rlvr_rewards.row import Row
 from rlvr_rewards.scorable import Bounds
 
+_TRL_BATCH = frozenset(("completions", "completion_ids", "prompts"))
 _NEVER_NONE = (float, int, bool, "float", "int", "bool")
 
 
@@ -117,9 +119,10 @@ class FunctionReward(Reward):
         default = self.injected.settings[name]
         if isinstance(default, Enum):
             kind = type(default)
-            if value not in [member.value for member in kind]:
-                raise unknown_name(f"{name} of {self.name}", str(value), [str(member.value) for member in kind])
-            return kind(value)
+            try:
+                return kind(value)
+            except ValueError:
+                raise unknown_name(f"{name} of {self.name}", str(value), [member.value for member in kind]) from None
         kind = int | float if isinstance(default, float) else type(default)
         if isinstance(default, bool | int | float | str) and not isinstance(value, kind):
             raise UserError(f"{self.name}: {name}={value!r} is of the wrong type: write one like {default!r}")
@@ -209,7 +212,8 @@ def _wrap(function: Callable[..., Any], low: float | None, high: float | None) -
         raise UserError(f"{function!r} is a reward already: apply @reward once")
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
         raise UserError(f"{_name_of(function)} is async: write it as a plain function")
-    is_batch = "completions" in Injected(function).required
+    injected = Injected(function)
+    is_batch = not _TRL_BATCH.isdisjoint(injected.required + injected.optional)
     default = (-math.inf, math.inf) if is_batch else (0.0, 1.0)
     bounds = (default[0] if low is None else low, default[1] if high is None else high)
     if not bounds[0] <= bounds[1]:

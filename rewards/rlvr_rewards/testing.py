@@ -58,8 +58,11 @@ def completions() -> SearchStrategy[str]:
     """A Hypothesis strategy: completions that mix tags, numbers and any text, in any order.
 
     >>> from hypothesis import given
+    >>> from rlvr_rewards import exact_number
     >>> @given(completions())
-    ... def never_raises(completion): ...
+    ... def never_fails(completion):
+    ...     assert not exact_number.score(completion, answer="7").errors
+    >>> never_fails()
 
     Raises:
         UserError: hypothesis is not installed.
