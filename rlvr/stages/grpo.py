@@ -8,6 +8,7 @@ from pydantic import Field
 from rlvr.config.schema import RunConfig
 from rlvr.pipeline.stage import Stage, StageResult
 from rlvr.pipeline.training import TrainingConfig, check_trl_settings, common_arguments, train
+from rlvr_envs.seeds import canonical_json
 from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
@@ -67,10 +68,15 @@ class GRPOStage(Stage):
 
     @staticmethod
     def run(config: GRPOStageConfig, run: "Run") -> StageResult:
-        from trl import GRPOConfig, GRPOTrainer
+        from trl import GRPOConfig
 
+        from rlvr.engine.torch_sampler import TorchSampler
+        from rlvr.engine.trainer import GroupTrainer, Origin
+        from rlvr.models.chat import end_of_turn_ids, pad_id
         from rlvr.models.load import load_model, load_tokenizer
         from rlvr.pipeline.progress import ProgressCallback
+        from rlvr.pipeline.training import last_checkpoint, step_of
+        from rlvr.traces.store import TraceWriter
 
         path = run.model_before(config)
         arguments: dict[str, Any] = {
@@ -83,12 +89,20 @@ class GRPOStage(Stage):
             "warmup_steps": 5,
             **config.trl,
         }
-        trainer = GRPOTrainer(
+        tokenizer = load_tokenizer(path, run.config.model)
+        traces = TraceWriter(run.folder.traces, config.name, "train")
+        checkpoint = last_checkpoint(run.folder.checkpoints / config.name)
+        traces.drop_after(step_of(checkpoint) if checkpoint else 0)
+        trainer = GroupTrainer(
+            env=run.env,
+            reward=run.reward,
+            make_sampler=lambda model: TorchSampler(model, end_of_turn_ids(model, tokenizer), pad_id(tokenizer)),
+            traces=traces,
+            origin=Origin(run.folder.path.name, config.name, run.config.seed),
             model=load_model(path, run.config.model),
-            reward_funcs=run.reward,
             args=GRPOConfig(**arguments),
             train_dataset=training_tasks(config, run),
-            processing_class=load_tokenizer(path, run.config.model),
+            processing_class=tokenizer,
         )
         shown = {
             "reward": "reward",
@@ -100,9 +114,14 @@ class GRPOStage(Stage):
 
 
 def training_tasks(config: GRPOStageConfig, run: "Run") -> "Dataset":
-    """The prompts of training tasks with the task's columns beside them."""
+    """The prompts of training tasks; the task itself as JSON, since Arrow would bend rows of uneven shape."""
     from datasets import Dataset
 
     num_tasks = config.steps * config.prompts_per_step
     tasks = islice(run.env.rows("train", run.seed(stage=config.name)), num_tasks)
-    return Dataset.from_list([{**task, "prompt": run.env.messages(task)} for task in tasks])
+    return Dataset.from_list(
+        [
+            {"prompt": run.env.messages(task), "task": canonical_json(task), "task_id": run.env.task_id(task)}
+            for task in tasks
+        ]
+    )

@@ -1,0 +1,118 @@
+"""What is kept of every sampled completion: one row each, with columns that are only ever added to.
+
+A step's rows need no other file to be read: prompt, gold, text, tokens, every part of the reward and every error.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+TRACE_VERSION = 1
+
+SCHEMA = pa.schema(
+    [
+        ("run", pa.string()),
+        ("stage", pa.string()),
+        ("split", pa.string()),
+        ("env", pa.string()),
+        ("step", pa.int32()),
+        ("group", pa.int32()),
+        ("sample", pa.int32()),
+        ("attempt", pa.int32()),
+        ("task_id", pa.string()),
+        ("task", pa.string()),
+        ("messages", pa.string()),
+        ("gold", pa.string()),
+        ("completion", pa.string()),
+        ("turns", pa.string()),
+        ("token_ids", pa.list_(pa.int32())),
+        ("logprobs", pa.list_(pa.float32())),
+        ("entropies", pa.list_(pa.float32())),
+        ("finish_reason", pa.string()),
+        ("parts", pa.map_(pa.string(), pa.float64())),
+        ("errors", pa.map_(pa.string(), pa.string())),
+        ("info", pa.string()),
+        ("reward", pa.float64()),
+        ("success", pa.bool_()),
+        ("advantage", pa.float64()),
+        ("kept", pa.bool_()),
+        ("why_not_kept", pa.string()),
+        ("seed", pa.int64()),
+        ("policy_version", pa.int32()),
+        ("prompt_tokens", pa.int32()),
+        ("completion_tokens", pa.int32()),
+        ("sample_s", pa.float64()),
+        ("reward_s", pa.float64()),
+        ("time", pa.float64()),
+    ],
+    metadata={"trace_version": str(TRACE_VERSION)},
+)
+
+
+@dataclass
+class TraceRow:
+    """One sampled completion.
+
+    Attributes:
+        step: The optimizer step that it was sampled for, from 1; 0 in an evaluation.
+        group: The number of its group within the step; `sample` is its number within the group.
+        attempt: How often the group had been sampled before in this step.
+        task: The row of the environment; `messages` the prompt; `turns` what followed in more than one turn.
+        logprobs: Of each token, in nats, as the sampler drew it.
+        reward: The total; `None` where a part failed or none applied.
+        kept: Whether it took part in the update; `why_not_kept` says why it did not.
+        policy_version: Optimizer steps behind the weights that it was sampled from.
+        sample_s, reward_s: Seconds it took to sample, and to score.
+    """
+
+    run: str
+    stage: str
+    split: str
+    env: str
+    step: int
+    group: int
+    sample: int
+    task_id: str
+    task: dict[str, Any]
+    messages: Sequence[Any]
+    gold: str
+    completion: str
+    token_ids: Sequence[int]
+    logprobs: Sequence[float]
+    finish_reason: str
+    parts: dict[str, float | None]
+    errors: dict[str, str]
+    reward: float | None
+    success: bool
+    seed: int
+    policy_version: int
+    prompt_tokens: int
+    sample_s: float
+    reward_s: float
+    time: float
+    attempt: int = 0
+    turns: Sequence[Any] | None = None
+    entropies: Sequence[float] | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+    advantage: float | None = None
+    kept: bool = True
+    why_not_kept: str | None = None
+
+
+def to_table(rows: Sequence[TraceRow]) -> pa.Table:
+    """Rows as an Arrow table; columns without a value keep their type."""
+    return pa.Table.from_pylist([_as_columns(row) for row in rows], schema=SCHEMA)
+
+
+def _as_columns(row: TraceRow) -> dict[str, Any]:
+    columns = asdict(row)
+    for name in ("task", "messages", "turns", "info"):
+        columns[name] = None if columns[name] is None else json.dumps(columns[name])
+    columns["completion"] = row.completion.encode("utf-8", "replace").decode("utf-8")  # Arrow takes no lone surrogates
+    columns["gold"] = row.gold.encode("utf-8", "replace").decode("utf-8")
+    columns["parts"], columns["errors"] = list(row.parts.items()), list(row.errors.items())
+    columns["completion_tokens"] = len(row.token_ids)
+    return columns
