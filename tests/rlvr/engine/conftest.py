@@ -1,0 +1,110 @@
+"""A trainer small enough for tests: one layer, two prompts a step, completions that a test can dictate."""
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset
+from trl import GRPOConfig
+
+from rlvr.config.schema import ModelConfig, ScratchConfig
+from rlvr.engine.sampling import Completion, FinishReason, Request, SamplingParams
+from rlvr.engine.torch_sampler import TorchSampler
+from rlvr.engine.trainer import GroupTrainer, Origin
+from rlvr.models.chat import end_of_turn_ids, pad_id
+from rlvr.models.load import load_model, load_tokenizer
+from rlvr.models.scratch import make_scratch_model
+from rlvr.traces.store import TraceWriter
+from rlvr_envs import make
+from rlvr_envs.seeds import canonical_json
+
+ENV = make("arithmetic?largest=9")
+TINY = ScratchConfig(hidden_size=32, intermediate_size=64, num_layers=1, num_heads=2, num_kv_heads=2, vocab_size=330)
+
+
+class Dictated:
+    """A sampler that gives the completions it was told to, in order."""
+
+    def __init__(self, texts: Sequence[str], tokenizer: Any) -> None:
+        self.ids = [[*tokenizer(text).input_ids, tokenizer.eos_token_id] for text in texts]
+
+    def sample(self, requests: Sequence[Request], params: SamplingParams) -> list[list[Completion]]:
+        ids = iter(self.ids)
+        return [[self._completion(next(ids)) for _ in request.seeds] for request in requests]
+
+    def _completion(self, token_ids: list[int]) -> Completion:
+        return Completion(token_ids, [-1.0] * len(token_ids), FinishReason.STOP, 0.0)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    make_scratch_model(folder, TINY, ENV, seed=0)
+    return folder
+
+
+@pytest.fixture
+def tasks() -> list[dict[str, Any]]:
+    return list(islice(ENV.rows("train", 0), 2))
+
+
+@pytest.fixture
+def dataset(tasks) -> Dataset:
+    return Dataset.from_list(
+        [{**t, "prompt": ENV.messages(t), "task": canonical_json(t), "task_id": ENV.task_id(t)} for t in tasks]
+    )
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> Callable[..., GRPOConfig]:
+    def make_arguments(**changes: Any) -> GRPOConfig:
+        settings: dict[str, Any] = {
+            "output_dir": str(tmp_path / "out"),
+            "max_steps": 1,
+            "learning_rate": 1e-3,
+            "per_device_train_batch_size": 8,
+            "num_generations": 4,
+            "max_completion_length": 24,
+            "max_grad_norm": 1e9,
+            "logging_steps": 1,
+            "save_strategy": "no",
+            "report_to": "none",
+            "disable_tqdm": True,
+            "use_cpu": True,
+            "bf16": False,
+            "gradient_checkpointing": False,
+            "shuffle_dataset": False,
+            "seed": 0,
+        }
+        return GRPOConfig(**{**settings, **changes})
+
+    return make_arguments
+
+
+@pytest.fixture
+def make_trainer(tiny_model, dataset, arguments, tmp_path) -> Callable[..., GroupTrainer]:
+    """A `GroupTrainer`; with `texts` its sampler is dictated."""
+
+    def build(reward: Any = ENV.reward, texts: Sequence[str] | None = None, **changes: Any) -> GroupTrainer:
+        tokenizer = load_tokenizer(str(tiny_model), ModelConfig())
+
+        def make_sampler(model: Any) -> Any:
+            if texts is not None:
+                return Dictated(texts, tokenizer)
+            return TorchSampler(model, end_of_turn_ids(model, tokenizer), pad_id(tokenizer))
+
+        return GroupTrainer(
+            env=ENV,
+            reward=reward,
+            make_sampler=make_sampler,
+            traces=TraceWriter(tmp_path / "traces", "grpo", "train"),
+            origin=Origin("test", "grpo", 0),
+            model=load_model(str(tiny_model), ModelConfig()),
+            args=arguments(**changes),
+            train_dataset=dataset,
+            processing_class=tokenizer,
+        )
+
+    return build

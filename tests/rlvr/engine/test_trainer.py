@@ -1,0 +1,159 @@
+"""GRPO on dictated completions: equal to stock TRL, with advantages worked out by hand and every failure on the trace."""
+
+import json
+import math
+
+import pytest
+import torch
+from transformers import TrainerCallback
+from trl import GRPOTrainer
+from trl.rewards import think_format_reward
+
+from rlvr.config.schema import ModelConfig
+from rlvr.models.load import load_model, load_tokenizer
+from rlvr.traces.store import read_shard, shards
+from rlvr_rewards import UserError, exact_number, reward, think_format
+from tests.rlvr.engine.conftest import ENV, Dictated
+
+
+class Gradients(TrainerCallback):
+    """Keeps the gradients of the last step, and what was logged."""
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+        self.values = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        self.logs = {**getattr(self, "logs", {}), **logs}
+
+
+def completions(tasks):
+    """Two groups of four: gold, a wrong answer in the right form, a bare number, and nothing."""
+    return [
+        text
+        for task in tasks
+        for text in (ENV.gold(task), "<think>x</think><answer>99</answer>", task["answer"], "<think>")
+    ]
+
+
+def rows_of(tmp_path, step=1):
+    paths = [path for path, found in shards(tmp_path / "traces") if found == step]
+    return [row for path in paths for row in read_shard(path).to_pylist()]
+
+
+def trained(trainer):
+    gradients = Gradients()
+    trainer.add_callback(gradients)
+    trainer.train()
+    return gradients
+
+
+@pytest.mark.parametrize("loss_type", ["dapo", "grpo", "dr_grpo", "cispo"])
+def test_loss_and_gradients_equal_stock_trl(make_trainer, tiny_model, dataset, arguments, tasks, loss_type):
+    texts = completions(tasks)
+    ours = trained(make_trainer(texts=texts, loss_type=loss_type))
+
+    class Stock(GRPOTrainer):
+        def _generate_single_turn(self, prompt_ids, *args, **kwargs):
+            return Dictated(texts, self.processing_class).ids, None
+
+    stock = trained(
+        Stock(
+            model=load_model(str(tiny_model), ModelConfig()),
+            reward_funcs=ENV.reward,
+            args=arguments(loss_type=loss_type),
+            train_dataset=dataset,
+            processing_class=load_tokenizer(str(tiny_model), ModelConfig()),
+        )
+    )
+    assert math.isclose(ours.logs["loss"], stock.logs["loss"], abs_tol=1e-5)
+    assert ours.values.keys() == stock.values.keys()
+    for name, gradient in stock.values.items():
+        torch.testing.assert_close(ours.values[name], gradient, rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_advantages_of_a_hand_computed_group(make_trainer, tasks, tmp_path):
+    trained(make_trainer(texts=completions(tasks)))
+    rows = [row for row in rows_of(tmp_path) if row["group"] == 0]
+    # rewards 1.2, 0.2, 0, 0: mean 0.35; sample standard deviation sqrt((0.85² + 0.15² + 2 * 0.35²) / 3)
+    rewards, mean = [1.2, 0.2, 0.0, 0.0], 0.35
+    deviation = math.sqrt((0.85**2 + 0.15**2 + 2 * 0.35**2) / 3)
+    assert [row["reward"] for row in rows] == pytest.approx(rewards)
+    assert [row["advantage"] for row in rows] == pytest.approx(
+        [(value - mean) / (deviation + 1e-4) for value in rewards], abs=1e-6
+    )
+
+
+def test_a_trace_row_says_all_of_a_completion(make_trainer, tasks, tmp_path):
+    trained(make_trainer(texts=completions(tasks)))
+    rows = rows_of(tmp_path)
+    assert [(row["group"], row["sample"]) for row in rows] == [(g, s) for g in range(2) for s in range(4)]
+    first = rows[0]
+    assert first["completion"] == first["gold"] == ENV.gold(json.loads(first["task"]))
+    assert dict(first["parts"]) == {"correct": 1.0, "format": 1.0}
+    assert first["success"] and first["kept"] and first["finish_reason"] == "stop"
+    assert (first["step"], first["policy_version"], first["stage"], first["split"]) == (1, 0, "grpo", "train")
+    assert len(first["token_ids"]) == first["completion_tokens"] == len(first["logprobs"])
+    assert len({row["seed"] for row in rows}) == len(rows)
+
+
+def test_a_failed_part_leaves_its_completion_out_and_says_why(make_trainer, tasks, tmp_path):
+    @reward
+    def brittle(completion: str) -> float:
+        if "99" in completion:
+            raise RuntimeError("cannot read 99")
+        return 1.0
+
+    trained(make_trainer(exact_number + brittle, texts=completions(tasks)))
+    failed = rows_of(tmp_path)[1]
+    assert (failed["reward"], failed["advantage"], failed["kept"]) == (None, 0.0, False)
+    assert dict(failed["errors"]) == {"brittle": "RuntimeError: cannot read 99"}
+    assert failed["why_not_kept"]
+
+
+def test_drop_group_leaves_the_whole_group_out(make_trainer, tasks, tmp_path):
+    first_gold = ENV.gold(tasks[0])
+
+    @reward
+    def brittle(completion: str) -> float:
+        if completion == first_gold:
+            raise RuntimeError("no")
+        return 0.0
+
+    trained(make_trainer((exact_number + brittle).on_error("drop_group"), texts=completions(tasks)))
+    assert [row["kept"] for row in rows_of(tmp_path)] == [False] * 4 + [True] * 4
+
+
+def test_a_reward_that_always_fails_stops_with_its_first_error(make_trainer, tasks):
+    @reward
+    def broken(completion: str) -> float:
+        raise KeyError("solution")
+
+    with pytest.raises(UserError, match=r"every completion of step 1.*part broken.*solution"):
+        make_trainer(broken, texts=completions(tasks)).train()
+
+
+def test_a_composed_reward_trains_stock_trl_unchanged(tiny_model, dataset, arguments):
+    trainer = GRPOTrainer(
+        model=load_model(str(tiny_model), ModelConfig()),
+        reward_funcs=2.0 * exact_number + 0.5 * think_format,
+        args=arguments(max_steps=2),
+        train_dataset=dataset,
+        processing_class=load_tokenizer(str(tiny_model), ModelConfig()),
+    )
+    logs = trained(trainer).logs
+    assert trainer.state.global_step == 2
+    assert {"rewards/reward/mean", "parts/exact_number", "parts/think_format"} <= logs.keys()
+
+
+def test_a_reward_of_trl_trains_in_ours(make_trainer, tasks, tmp_path):
+    trained(make_trainer(exact_number + think_format_reward, texts=completions(tasks), max_steps=2))
+    parts = dict(rows_of(tmp_path, step=2)[0]["parts"])
+    assert parts == {"exact_number": 1.0, "think_format_reward": 1.0}
+
+
+def test_sampled_groups_differ_within_and_repeat_between_runs(make_trainer, tmp_path):
+    trained(make_trainer())
+    first = [row["token_ids"] for row in rows_of(tmp_path)]
+    trained(make_trainer())
+    assert [row["token_ids"] for row in rows_of(tmp_path)] == first
+    assert len({tuple(ids) for ids in first[:4]}) > 1

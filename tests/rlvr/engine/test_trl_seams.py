@@ -1,0 +1,39 @@
+"""The private methods of TRL that `rlvr.engine.trainer` overrides: a new TRL that changes one fails here first."""
+
+import inspect
+
+import pytest
+from trl.trainer.grpo_trainer import GRPOTrainer
+
+from rlvr.engine.trainer import GroupTrainer
+
+SIGNATURES = {
+    "_generate_single_turn": [
+        "self",
+        "prompt_ids",
+        "images",
+        "multimodal_fields",
+        "num_generations",
+        "has_tool_images",
+    ],
+    "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
+    "_generate_and_score_completions": ["self", "inputs"],
+    "_log_metric": ["self", "name", "value"],
+}
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_trl_still_has_the_seam_we_use(name):
+    assert list(inspect.signature(getattr(GRPOTrainer, name)).parameters) == SIGNATURES[name]
+
+
+def test_every_private_method_we_override_is_listed():
+    theirs = {name for name in vars(GRPOTrainer) if name.startswith("_") and not name.startswith("__")}
+    ours = {name for name in vars(GroupTrainer) if name in theirs}
+    assert {name for name in ours if callable(getattr(GRPOTrainer, name))} <= set(SIGNATURES)
+
+
+def test_trl_generates_and_scores_through_the_seams():
+    source = inspect.getsource(GRPOTrainer._generate) + inspect.getsource(GRPOTrainer._generate_and_score_completions)
+    assert "self._generate_single_turn(" in source
+    assert "self._calculate_rewards(" in source
