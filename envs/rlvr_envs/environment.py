@@ -16,7 +16,8 @@ from random import Random
 from typing import Any, ClassVar
 
 from rlvr_envs.seeds import content_id, derive_random
-from rlvr_rewards import Reward, Score, UserError
+from rlvr_rewards import Reward, Score, UserError, reward
+from rlvr_rewards.catalogue import REWARDS
 
 Task = dict[str, Any]
 """One row: JSON values by column name. It may hold the gold answer; the messages never do."""
@@ -63,6 +64,19 @@ class Environment(ABC):
     def score(self, task: Task, completion: str) -> Score:
         """What a completion earns on a task."""
         return self.reward.score(completion, **task)
+
+    def part(self, name: str) -> Reward:
+        """A reward that a config's expression may name: `success`, a part of this environment's, or the library's.
+
+        Raises:
+            UserError: Nothing has that name; the nearest is offered.
+        """
+        parts = {node.name: node for node in self.reward.walk() if node.name}
+        parts["success"] = reward(self._solved).named("success")
+        return parts[name] if name in parts else REWARDS.get(name, also_known=parts)
+
+    def _solved(self, task: Task, completion: str) -> float:
+        return float(self.success(task, completion))
 
     def info(self, task: Task, completion: str) -> dict[str, Any]:
         """What else can be said of a completion, as JSON values; by default nothing."""

@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -59,8 +59,10 @@ class Catalogue(Generic[T]):
         """Every name that `get` knows without a file, sorted."""
         return sorted({*self._ours, *self._entry_points})
 
-    def get(self, name: str) -> T:
+    def get(self, name: str, also_known: Iterable[str] = ()) -> T:
         """The thing called `name`, or the one that `path/to/file.py:Name` defines.
+
+        `also_known` are names that the caller has looked for already: an error offers them too.
 
         Raises:
             UserError: Nothing has that name (the nearest is offered), or the file cannot be used.
@@ -74,7 +76,7 @@ class Catalogue(Generic[T]):
             return self._loaded(self._entry_points[name])
         if name.endswith(".py"):
             raise UserError(f"{name}: say which {self.kind} of the file you mean, as {name}:NAME")
-        raise unknown_name(self.kind, name, self.names())
+        raise unknown_name(self.kind, name, [*self.names(), *also_known])
 
     def _loaded(self, point: EntryPoint) -> T:
         try:

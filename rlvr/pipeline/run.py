@@ -89,7 +89,7 @@ def environment_of(config: RunConfig) -> Environment:
 
 def reward_of(config: RunConfig, env: Environment) -> Reward:
     expression = config.reward.expression
-    reward = parse_reward(expression) if expression else env.reward
+    reward = parse_reward(expression, env.part) if expression else env.reward
     return reward.on_error(config.reward.on_error)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from rlvr_envs import ENVIRONMENTS, make
 from rlvr_envs.seeds import canonical_json, content_id, derive_random, derive_seed
-from rlvr_rewards import UserError
+from rlvr_rewards import UserError, parse_reward
 
 MINE = """
 from dataclasses import dataclass
@@ -84,3 +84,16 @@ def test_a_fifth_of_the_tasks_is_for_testing():
 def test_the_seed_alone_decides_the_rows_of_another_process():
     rows = list(islice(make("scheduling?tier=compact").rows("train", 0), 3))
     assert content_id(rows) == "3a85a58463dbf977"
+
+
+def test_an_expression_may_name_parts_of_the_environment_success_and_the_library():
+    env = make("arithmetic")
+    task = next(env.rows("train", 0))
+    reward = parse_reward("0.5*format + success + 0.1*one_answer", env.part)
+    assert reward.score(env.gold(task), **task).parts == {"format": 1.0, "success": 1.0, "one_answer": 1.0}
+    assert reward.score("<answer>nothing</answer>", **task).parts["success"] == 0.0
+
+
+def test_an_unknown_part_offers_the_nearest_of_them_all():
+    with pytest.raises(UserError, match="did you mean 'success'"):
+        make("arithmetic").part("succes")

@@ -1,4 +1,4 @@
-"""GRPO on dictated completions: equal to stock TRL, with advantages worked out by hand and every failure on the trace."""
+"""GRPO on dictated completions: equal to stock TRL, advantages worked out by hand, every failure on the trace."""
 
 import json
 import math
