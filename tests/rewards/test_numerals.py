@@ -22,6 +22,7 @@ from rlvr_rewards.numerals import gold_number, read_number
         ("50%", 50), (r"50\%", 50), ("50 percent", 50), ("12.5 %.", Fraction(25, 2)),
         ("72 clips", 72), ("72 clips.", 72), ("5 km", 5), ("5km", 5), ("30 km/h", 30), ("20 °C", 20), ("90°", 90),
         ("10 m²", 10), ("3 square feet", 3), ("60 miles per hour", 60), ("3/4 cup", Fraction(3, 4)), ("5 dollars", 5),
+        ("8 quarters", 8), ("3 months", 3), ("5 points", 5), ("7 five dollar bills", 7), ("2 double rooms", 2),
     ],
 )  # fmt: skip
 def test_accepted(text, number):
@@ -37,6 +38,9 @@ def test_accepted(text, number):
         "inf", "-inf", "nan", "Infinity", "1e999", "1e100", "1e-999", "1e", "1e+", "0x10", "0b1",
         "(5)", "--5", "+-5", "-$-5", "- 5", "5-", "–5", "٣", "７", "²", "½", "Ⅷ",
         "5 million", "5 Thousand", "3 dozen", "5k", "5 K", "7th", "1st", "2x", "2pi", "3i", "3 and a half", "3 squared",
+        "5 thousands", "5 hundred", "5 millions", "5 dozens", "5 mln", "7 tenths", "2 thirds", "3 hundredths",
+        "5 halves", "7 point five", "7 divided by two", "7 multiplied by two", "7 by two", "7 doubled",
+        "7 tripled", "7 halved",
         "7 or 8", "7 or eight", "7 and 8", "7, 8", "7;8", "7\n8", "7 clips 8", "7 is the answer, not eight", "**7**",
         r"\frac{3}{4}", "7\x00", "7\ud800", "<7>", "7 not eight",
     ],
