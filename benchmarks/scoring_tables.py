@@ -191,8 +191,8 @@ def gsm8k_tables(args: argparse.Namespace) -> int:
     cases = make_cases(env, args.seed)
     per_kind = args.num_wrong // len(WRONG)
     golds = print_table(spec, "golds", (("gold", case.task, env.gold(case.task)) for case in cases))
-    wrong = print_table(spec, "wrong", written(WRONG, cases, per_kind, args.seed))
-    right = print_table(spec, "right", written(RIGHT, cases, per_kind, args.seed))
+    wrong = print_table(spec, "wrong", written(WRONG, cases, per_kind, args.seed), with_total=True)
+    right = print_table(spec, "right", written(RIGHT, cases, per_kind, args.seed), with_total=True)
     amiss = [row for row in wrong if row["success"]] + [row for row in golds + right if not row["success"]]
     return int(bool(amiss))
 
@@ -236,8 +236,10 @@ def baseline_completions(env: Environment, tasks: list[Task], seed: int) -> Iter
             yield name, task, baseline(task, derive_random(seed, baseline=name, task_id=env.task_id(task)))
 
 
-def print_table(spec: str, name: str, completions: Iterable[tuple[str, Task, str]]) -> list[dict[str, Any]]:
-    """Scores by the command, prints a row a kind and one for all, and returns what was said of each completion."""
+def print_table(
+    spec: str, name: str, completions: Iterable[tuple[str, Task, str]], with_total: bool = False
+) -> list[dict[str, Any]]:
+    """Scores by the command, prints a row a kind, and returns what was said of each completion."""
     records = score(spec, name, completions)
     numbers = [*records[0]["parts"], *(["optimum_ratio"] if "optimum_ratio" in records[0]["info"] else [])]
     print(f'\n`rlvr score --env "{spec}" --input {name}.jsonl --output {name}.scored.jsonl`\n')
@@ -246,7 +248,7 @@ def print_table(spec: str, name: str, completions: Iterable[tuple[str, Task, str
     kinds = list(dict.fromkeys(record["kind"] for record in records))
     for kind in kinds:
         print(table_line(kind, [record for record in records if record["kind"] == kind], numbers))
-    if len(kinds) > 1:
+    if with_total:
         print(table_line("all", records, numbers))
     return records
 

@@ -11,7 +11,7 @@ from rlvr_rewards.discovery import load_file
 
 tables = load_file(Path(__file__).parents[1] / "benchmarks" / "scoring_tables.py")
 ROWS = [
-    {"question": "Ann has 1,250 nuts and eats 16. How many are left?", "answer": "<<10+6=16>> <<1250-16=1234>>1,234\n#### 1,234"},
+    {"question": "Ann has 1,250 nuts and eats 16. Left?", "answer": "<<10+6=16>> <<1250-16=1234>>1,234\n#### 1,234"},
     {"question": "It is 5 degrees and falls by 12. What is it now?", "answer": "5-12=<<5-12=-7>>-7\n#### -7"},
     {"question": "Tom gives away all of his 9 pens. How many has he?", "answer": "9-9=<<9-9=0>>0\n#### 0"},
 ]
