@@ -9,12 +9,9 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from rlvr.cli import Terminated
 from rlvr.pipeline.training import COMPLETE, drop_metrics_after
 from rlvr_rewards.errors import UserError
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, after a checkpoint was written."""
 
 
 class CheckpointMarker(TrainerCallback):

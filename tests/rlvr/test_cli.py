@@ -158,3 +158,18 @@ def test_listing_and_showing_need_no_torch():
         "sys.exit('torch was imported' if 'torch' in sys.modules else 0)"
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_sigterm_during_training_ends_with_143_and_ctrl_c_with_130(monkeypatch):
+    callbacks = pytest.importorskip("rlvr.pipeline.callbacks", reason="needs the train extra")
+
+    def stopped_by(number):
+        def run(args):
+            stop = callbacks.StopRequest()
+            stop.request(number)
+            stop.raise_if_requested()
+
+        command(monkeypatch, run)
+        return main(["probe"])
+
+    assert (stopped_by(signal.SIGTERM), stopped_by(signal.SIGINT)) == (143, 130)
