@@ -2,9 +2,9 @@
 
 REWARD = '''"""`$name`: a reward of our own. Change the function, then the tests below it.
 
-    pytest $file
-    rlvr rewards $file:$name
-    rlvr score --env arithmetic --reward $file:$name --input IN.jsonl --output OUT.jsonl
+pytest $file
+rlvr rewards $file:$name
+rlvr score --env arithmetic --reward $file:$name --input IN.jsonl --output OUT.jsonl
 """
 
 from rlvr_rewards import reward
@@ -34,9 +34,9 @@ def test_a_wrong_answer_and_a_second_guess_earn_nothing():
 
 ENV = '''"""`$name`: an environment of our own. Change the class, then the tests below it.
 
-    pytest $file
-    rlvr envs $file:$cls
-    rlvr play --env $file:$cls
+pytest $file
+rlvr envs $file:$cls
+rlvr play --env $file:$cls
 """
 
 from dataclasses import dataclass
