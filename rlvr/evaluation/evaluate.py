@@ -1,40 +1,90 @@
-"""A policy on held-out tasks: sampled, scored, and summed up with intervals."""
+"""A policy on held-out tasks: sampled, scored, traced, and kept as values that intervals are made from.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+Not here: intervals (`statistics`), the rows of `results.json` (`results`), the closing table (`table`).
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
-from random import Random
 from typing import Any
 
-from rlvr.evaluation.statistics import Estimate, estimate
-from rlvr_envs import Baseline, Environment, Task
-from rlvr_envs.seeds import derive_random
+from rlvr.evaluation.policy import Answer, Policy
+from rlvr.evaluation.statistics import pass_at_k
+from rlvr.score_stream import score_record
+from rlvr.traces.schema import TraceRow
+from rlvr.traces.store import TraceWriter
+from rlvr_envs import Environment, Task
 from rlvr_rewards import Reward, UserError
 
-NUMERIC_INFO = ("optimum_ratio",)
+_ROWS_AT_ONCE = 128
+"""Completions sampled between two updates of the progress bar, and held in memory at once."""
 
-Policy = Callable[[Sequence[Task], int], list[list[str]]]
-"""For each task, as many completions as asked for."""
+_OURS = ("score", "success", "errors", "tokens", "truncated")
+"""Metrics that a number of the environment's info of the same name does not replace."""
+
+Values = dict[str, list[list[float]]]
+
+
+@dataclass(frozen=True)
+class Exam:
+    """What is the same for every policy of an evaluation.
+
+    Attributes:
+        tasks: Held-out tasks of `split`.
+        num_samples: Completions a task.
+        run: The name of the run, for the traces.
+    """
+
+    env: Environment
+    reward: Reward
+    split: str
+    tasks: Sequence[Task]
+    num_samples: int
+    seed: int
+    run: str
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a policy did on the held-out tasks.
+    """What a policy did on the tasks of an exam.
 
     Attributes:
         stage: The name of the stage whose model it is, or of the baseline.
-        values: For each metric, for each task, the value of each sample.
+        temperature: Of sampling; `None` for a baseline.
+        values: For each metric, for each task, the value of each sample that has one.
+        first_error: What went wrong in the first completion a part of which failed; empty where none did.
     """
 
     stage: str
-    values: dict[str, list[list[float]]]
+    temperature: float | None
+    values: Values
+    first_error: str = ""
 
-    def estimate(self, metric: str, seed: int) -> Estimate:
-        return estimate(self.values[metric], seed)
+
+@dataclass
+class _Scored:
+    """What a policy did so far."""
+
+    num_tasks: int
+    values: Values = field(default_factory=dict)
+    first_error: str = ""
+
+    def add(self, task_number: int, measured: dict[str, float | None]) -> None:
+        """Adds one sample's values; a metric that it lacks, or that is `None`, stays without one."""
+        for metric, value in measured.items():
+            if value is not None:
+                self.values.setdefault(metric, [[] for _ in range(self.num_tasks)])[task_number].append(value)
 
 
 def held_out_tasks(env: Environment, split: str, num_tasks: int, seed: int) -> list[Task]:
-    """The first `num_tasks` rows of a split under a seed; fewer where there are fewer."""
+    """The first `num_tasks` rows of a split under a seed; fewer where there are fewer.
+
+    Raises:
+        UserError: There is no such split, or it has no rows.
+    """
+    env.require_split(split)
     tasks = list(islice(env.rows(split, seed), num_tasks))
     if not tasks:
         raise UserError(f"{env.name} has no rows in its split {split!r}")
@@ -42,59 +92,133 @@ def held_out_tasks(env: Environment, split: str, num_tasks: int, seed: int) -> l
 
 
 def evaluate(
-    stage: str, env: Environment, reward: Reward, tasks: Sequence[Task], completions: Sequence[Sequence[str]]
+    stage: str,
+    policy: Policy,
+    exam: Exam,
+    traces: TraceWriter | None = None,
+    policy_version: int | None = None,
+    on_tasks: Callable[[int], None] = lambda num_tasks: None,
 ) -> Evaluation:
-    """Scores each task's completions: `score` (0.0 where a part failed), `success`, each part, and numeric info."""
-    values: dict[str, list[list[float]]] = {}
-    for task, samples in zip(tasks, completions, strict=True):
-        measured = [_measure(env, reward, task, completion) for completion in samples]
-        for metric in measured[0]:
-            values.setdefault(metric, []).append([sample[metric] for sample in measured])
-    return Evaluation(stage, values)
+    """Lets a policy answer every task, scores its completions, and writes a trace row for each.
+
+    The metrics: `score` (0.0 where a part failed or none applied), `success`, `parts.NAME`, every number of the
+    environment's info under its own name, `errors` (the share in which something failed), for a model `tokens` and
+    `truncated` (cut short by the token budget), and with more than one sample `pass@2`, `pass@4`, … up to all of them.
+
+    Args:
+        stage: The name of the stage whose model it is, or of the baseline.
+        policy: Who answers.
+        exam: The tasks and how they are scored.
+        traces: Where the rows go, as step 0; an earlier evaluation's are replaced.
+        policy_version: Optimizer steps behind the model's weights, where known.
+        on_tasks: Told after each chunk how many tasks it held.
+
+    Raises:
+        UserError: The policy cannot take one of the tasks; nothing was sampled.
+    """
+    policy.check(exam.tasks)
+    if traces is None:
+        return _evaluate(stage, policy, exam, lambda rows: None, policy_version, on_tasks)
+    with traces.open_step(0) as write:
+        return _evaluate(stage, policy, exam, write, policy_version, on_tasks)
 
 
-def _measure(env: Environment, reward: Reward, task: Task, completion: str) -> dict[str, float]:
-    score = reward.score(completion, **task)
-    info = env.info(task, completion)
+def _evaluate(
+    stage: str,
+    policy: Policy,
+    exam: Exam,
+    write: Callable[[Sequence[TraceRow]], None],
+    policy_version: int | None,
+    on_tasks: Callable[[int], None],
+) -> Evaluation:
+    scored = _Scored(len(exam.tasks))
+    for first, tasks in _chunks(exam):
+        rows = []
+        for number, answers in enumerate(policy.answer(tasks, exam.num_samples), start=first):
+            for sample, answer in enumerate(answers):
+                started = time.perf_counter()
+                verdict = score_record(exam.tasks[number], answer.text, exam.env, exam.reward)
+                reward_s = time.perf_counter() - started
+                scored.add(number, _metrics(verdict, answer))
+                scored.first_error = scored.first_error or _first_error(verdict)
+                rows.append(_trace_row(stage, exam, number, sample, answer, verdict, reward_s, policy_version))
+        write(rows)
+        on_tasks(len(tasks))
+    _add_pass_at_k(scored.values, exam.num_samples)
+    return Evaluation(stage, policy.temperature, scored.values, scored.first_error)
+
+
+def _chunks(exam: Exam) -> Iterator[tuple[int, Sequence[Task]]]:
+    """The tasks a few at a time, each with the number of the first of them."""
+    size = max(1, _ROWS_AT_ONCE // exam.num_samples)
+    for first in range(0, len(exam.tasks), size):
+        yield first, exam.tasks[first : first + size]
+
+
+def _metrics(verdict: dict[str, Any], answer: Answer) -> dict[str, float | None]:
+    errors = verdict["errors"]
+    completion = answer.completion
+    from_model = {"tokens": float(len(completion.token_ids)), "truncated": float(completion.finish_reason == "length")}
     return {
-        "score": score.reward or 0.0,
-        "success": float(env.success(task, completion)),
-        **{metric: float(info[metric]) for metric in NUMERIC_INFO if metric in info},
-        **{f"parts.{name}": value or 0.0 for name, value in score.parts.items()},
-        "errors": float(bool(score.errors)),
+        "score": verdict["reward"] or 0.0,
+        "success": float(bool(verdict["success"])),
+        **{name: float(value) for name, value in verdict["info"].items() if _is_number(value) and name not in _OURS},
+        **{f"parts.{name}": 0.0 if name in errors else value for name, value in verdict["parts"].items()},
+        "errors": float(bool(errors)),
+        **(from_model if completion.token_ids else {}),
     }
 
 
-def baseline_policy(env: Environment, name: str, seed: int) -> Policy:
-    """A baseline of the environment as a policy."""
-    baseline: Baseline = env.baselines()[name]
-
-    def sample(tasks: Sequence[Task], num_samples: int) -> list[list[str]]:
-        return [
-            [baseline(task, _random(env, name, task, seed, sample)) for sample in range(num_samples)] for task in tasks
-        ]
-
-    return sample
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _random(env: Environment, name: str, task: Task, seed: int, sample: int) -> Random:
-    return derive_random(seed, baseline=name, task_id=env.task_id(task), sample=sample)
+def _first_error(verdict: dict[str, Any]) -> str:
+    return next((f"{name}: {error}" for name, error in verdict["errors"].items()), "")
 
 
-def result_rows(evaluation: Evaluation, common: dict[str, Any], seed: int) -> list[dict[str, Any]]:
-    """The rows of `results.json`: one a metric, with its mean and 95% interval."""
-    rows = []
-    for metric in evaluation.values:
-        found = evaluation.estimate(metric, seed)
-        rows.append(
-            {
-                "stage": evaluation.stage,
-                **common,
-                "metric": metric,
-                "mean": found.mean,
-                "ci_low": found.ci_low,
-                "ci_high": found.ci_high,
-                "n": found.n,
-            }
-        )
-    return rows
+def _add_pass_at_k(values: Values, num_samples: int) -> None:
+    ks = sorted({2**power for power in range(1, num_samples.bit_length()) if 2**power <= num_samples} | {num_samples})
+    for k in ks if num_samples > 1 else ():
+        values[f"pass@{k}"] = [[pass_at_k(len(samples), int(sum(samples)), k)] for samples in values["success"]]
+
+
+def _trace_row(
+    stage: str,
+    exam: Exam,
+    number: int,
+    sample: int,
+    answer: Answer,
+    verdict: dict[str, Any],
+    reward_s: float,
+    policy_version: int | None,
+) -> TraceRow:
+    task, completion = exam.tasks[number], answer.completion
+    return TraceRow(
+        run=exam.run,
+        stage=stage,
+        split=exam.split,
+        env=exam.env.name,
+        step=0,
+        group=number,
+        sample=sample,
+        task_id=exam.env.task_id(task),
+        task=task,
+        messages=exam.env.messages(task),
+        gold=exam.env.gold(task),
+        completion=answer.text,
+        token_ids=completion.token_ids,
+        logprobs=completion.logprobs,
+        finish_reason=completion.finish_reason,
+        parts=verdict["parts"],
+        errors=verdict["errors"],
+        info=verdict["info"],
+        reward=verdict["reward"],
+        success=verdict["success"],
+        seed=answer.seed,
+        policy_version=policy_version,
+        prompt_tokens=answer.num_prompt_tokens,
+        sample_s=completion.seconds,
+        reward_s=reward_s,
+        time=time.time(),
+    )

@@ -1,38 +1,152 @@
-"""A model as a policy that evaluation can ask for completions."""
+"""Who answers the tasks of an evaluation: a model, or one of the environment's policies without a model.
+
+All meet the same tasks, and their randomness depends on the run's seed, the task and the sample alone.
+"""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Protocol
 
-from rlvr.engine.sampling import Request, SamplingParams
-from rlvr.engine.torch_sampler import TorchSampler
-from rlvr.evaluation.evaluate import Policy
+from rlvr.config.schema import ModelConfig
+from rlvr.engine.sampling import Completion, FinishReason, Request, SamplingParams
 from rlvr.models.chat import completion_of, end_of_turn_ids, pad_id, prompt_ids
 from rlvr_envs import Environment, Task
 from rlvr_envs.seeds import derive_seed
+from rlvr_rewards import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def model_policy(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    env: Environment,
-    params: SamplingParams,
-    seed: int,
-) -> Policy:
-    """Samples each task's completions with seeds of their own, so that every model meets the same randomness."""
-    sampler = TorchSampler(model, end_of_turn_ids(model, tokenizer), pad_id(tokenizer))
+@dataclass(frozen=True)
+class Answer:
+    """One completion of a policy.
 
-    def sample(tasks: Sequence[Task], num_samples: int) -> list[list[str]]:
-        requests = [
-            Request(
-                prompt_ids(tokenizer, env.messages(task)),
-                [derive_seed(seed, stage="evaluate", task_id=env.task_id(task), sample=n) for n in range(num_samples)],
+    Attributes:
+        text: What it wrote.
+        seed: Of its randomness.
+        completion: Its tokens as sampled; of a policy without a model, none.
+        num_prompt_tokens: The length of its prompt; 0 without a model.
+    """
+
+    text: str
+    seed: int
+    completion: Completion = field(default_factory=lambda: Completion([], [], FinishReason.STOP, 0.0))
+    num_prompt_tokens: int = 0
+
+
+class Policy(Protocol):
+    """Answers tasks; equal tasks and seeds give equal answers."""
+
+    @property
+    def temperature(self) -> float | None:
+        """Of its sampling; `None` where it has none."""
+        ...
+
+    def check(self, tasks: Sequence[Task]) -> None:
+        """Raises `UserError` where it cannot answer one of the tasks, before it answers any."""
+
+    def answer(self, tasks: Sequence[Task], num_samples: int) -> list[list[Answer]]:
+        """For each task, as many answers as asked for."""
+        ...
+
+
+@dataclass(frozen=True)
+class BaselinePolicy:
+    """A policy of the environment that needs no model, by its name."""
+
+    env: Environment
+    name: str
+    split: str
+    seed: int
+    temperature: None = None
+
+    def check(self, tasks: Sequence[Task]) -> None:
+        """Baselines take every task."""
+
+    def answer(self, tasks: Sequence[Task], num_samples: int) -> list[list[Answer]]:
+        baseline = self.env.baselines()[self.name]
+        groups = []
+        for task in tasks:
+            seeds = answer_seeds(self.env, task, self.split, self.seed, num_samples)
+            groups.append([Answer(baseline(task, Random(seed)), seed) for seed in seeds])
+        return groups
+
+
+class ModelPolicy:
+    """A model that samples each task's completions as one group."""
+
+    def __init__(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        env: Environment,
+        params: SamplingParams,
+        split: str,
+        seed: int,
+    ) -> None:
+        from rlvr.engine.torch_sampler import TorchSampler
+
+        self.sampler = TorchSampler(model, end_of_turn_ids(model, tokenizer), pad_id(tokenizer))
+        self.tokenizer, self.env, self.params, self.split, self.seed = tokenizer, env, params, split, seed
+        self.temperature = params.temperature
+        self.context: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+    def check(self, tasks: Sequence[Task]) -> None:
+        """Refuses tasks whose prompt and token budget do not fit the model's context together.
+
+        Raises:
+            UserError: One does not fit; the message names the longest.
+        """
+        longest = max(len(self._prompt(task)) for task in tasks)
+        budget = self.params.max_new_tokens
+        if self.context is not None and longest + budget > self.context:
+            raise UserError(
+                f"the model's context of {self.context} tokens is too short: the longest prompt has {longest} tokens, "
+                f"and max_new_tokens asks for {budget} more: "
+                + (f"set it to at most {self.context - longest}" if longest < self.context else "take another model")
             )
+
+    def answer(self, tasks: Sequence[Task], num_samples: int) -> list[list[Answer]]:
+        requests = [
+            Request(self._prompt(task), answer_seeds(self.env, task, self.split, self.seed, num_samples))
             for task in tasks
         ]
-        groups = sampler.sample(requests, params)
-        return [[completion_of(tokenizer, c.token_ids) for c in group] for group in groups]
+        groups = self.sampler.sample(requests, self.params)
+        return [
+            [
+                Answer(completion_of(self.tokenizer, c.token_ids), seed, c, len(request.prompt_ids))
+                for seed, c in zip(request.seeds, group, strict=True)
+            ]
+            for request, group in zip(requests, groups, strict=True)
+        ]
 
-    return sample
+    def _prompt(self, task: Task) -> list[int]:
+        return prompt_ids(self.tokenizer, self.env.messages(task))
+
+
+def load_policy(
+    path: str, config: ModelConfig, env: Environment, params: SamplingParams, split: str, seed: int
+) -> ModelPolicy:
+    """The model of a folder or of the hub as a policy, on the GPU where there is one.
+
+    Raises:
+        UserError: It cannot be opened, or not sampled from.
+    """
+    import torch
+
+    from rlvr.models.load import load_model, load_tokenizer
+
+    tokenizer, model = load_tokenizer(path, config), load_model(path, config)
+    if torch.cuda.is_available():
+        model.to("cuda")  # pyright: ignore[reportArgumentType]
+    return ModelPolicy(model, tokenizer, env, params, split, seed)
+
+
+def answer_seeds(env: Environment, task: Task, split: str, seed: int, num_samples: int) -> list[int]:
+    """A seed for each sample of a task, the same for every policy."""
+    labels = {"stage": "evaluate", "split": split, "step": 0, "task_id": env.task_id(task)}
+    return [
+        derive_seed(seed, **labels, occurrence=0, attempt=0, turn=0, sample=number) for number in range(num_samples)
+    ]

@@ -1,6 +1,7 @@
 """Means with their uncertainty: Wilson intervals for shares, a bootstrap over tasks for means, paired differences.
 
 Evaluations follow arXiv 2411.00640: samples of one task are one cluster, and two models are compared on the same tasks.
+A task without a value (a part that applied to none of its samples) is left out.
 """
 
 import math
@@ -35,6 +36,8 @@ class Estimate:
 def wilson(successes: float, n: int) -> Estimate:
     """The share of successes with Wilson's score interval (Wilson 1927), which is honest near 0 and 1.
 
+        (p̂ + z²/2n ± z √(p̂(1 − p̂)/n + z²/4n²)) / (1 + z²/n)
+
     >>> wilson(0, 10)
     Estimate(mean=0.0, ci_low=0.0, ci_high=0.2775327998628892, n=10)
     """
@@ -42,7 +45,9 @@ def wilson(successes: float, n: int) -> Estimate:
     scale = 1 + Z95**2 / n
     centre = (share + Z95**2 / (2 * n)) / scale
     half = Z95 / scale * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
-    return Estimate(share, max(0.0, centre - half), min(1.0, centre + half), n)
+    low = 0.0 if share == 0 else max(0.0, centre - half)
+    high = 1.0 if share == 1 else min(1.0, centre + half)
+    return Estimate(share, low, high, n)
 
 
 def bootstrap(values: Sequence[Sequence[float]], seed: int) -> Estimate:
@@ -52,21 +57,40 @@ def bootstrap(values: Sequence[Sequence[float]], seed: int) -> Estimate:
         values: For each task, the values of its samples.
         seed: Of the run; the resamples depend on it alone.
     """
-    means = np.array([np.mean(samples) for samples in values])
+    means = np.array([np.mean(samples) for samples in values if samples])
     random = np.random.default_rng(derive_seed(seed, purpose="bootstrap"))
-    picks = random.integers(0, len(means), size=(NUM_RESAMPLES, len(means)))
-    low, high = np.quantile(means[picks].mean(axis=1), [0.025, 0.975])
+    resampled = [means[random.integers(0, len(means), len(means))].mean() for _ in range(NUM_RESAMPLES)]
+    low, high = np.quantile(resampled, [0.025, 0.975])
     return Estimate(float(means.mean()), float(low), float(high), len(means))
 
 
 def estimate(values: Sequence[Sequence[float]], seed: int) -> Estimate:
-    """Wilson's interval where there is one 0/1 value a task, the clustered bootstrap otherwise."""
-    if all(len(samples) == 1 and samples[0] in (0.0, 1.0) for samples in values):
+    """Wilson's interval where there is one 0/1 value a task, the clustered bootstrap otherwise.
+
+    Where every sample of every task is 0, or every one is 1, Wilson's over tasks too: a bootstrap has nothing to vary
+    there, and would call the result certain.
+    """
+    values = [samples for samples in values if samples]
+    met = {value for samples in values for value in samples}
+    if met <= {0.0, 1.0} and (len(met) == 1 or all(len(samples) == 1 for samples in values)):
         return wilson(sum(samples[0] for samples in values), len(values))
     return bootstrap(values, seed)
 
 
 def paired_difference(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]], seed: int) -> Estimate:
     """The mean difference on the same tasks, with a bootstrap over tasks: positive where `ours` is better."""
-    differences = [[float(np.mean(a)) - float(np.mean(b))] for a, b in zip(ours, theirs, strict=True)]
-    return bootstrap(differences, seed)
+    pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if a and b]
+    return bootstrap([[float(np.mean(a)) - float(np.mean(b))] for a, b in pairs], seed)
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """The chance that k of a task's n samples, drawn without putting back, hold one of the c that succeeded.
+
+        pass@k = 1 − Π_{i=n−c+1..n} (1 − k/i), and 1 where n − c < k        (Chen et al. 2021, arXiv 2107.03374)
+
+    >>> pass_at_k(n=4, c=1, k=2)
+    0.5
+    """
+    if n - c < k:
+        return 1.0
+    return 1.0 - math.prod(1.0 - k / i for i in range(n - c + 1, n + 1))

@@ -1,15 +1,16 @@
 """`evaluate`: models and baselines on the same held-out tasks, with intervals and paired differences."""
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from rlvr.config.schema import RunConfig, StageConfig
 from rlvr.pipeline.stage import Stage, StageResult
-from rlvr_rewards.errors import unknown_name
+from rlvr_rewards.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
-    from rlvr.evaluation.evaluate import Evaluation
+    from rlvr.evaluation.evaluate import Evaluation, Exam
     from rlvr.pipeline.run import Run
 
 
@@ -23,7 +24,8 @@ class EvaluateStageConfig(StageConfig):
         num_samples: Completions a task.
         temperature: Of sampling; 0 is greedy.
         max_new_tokens: The token budget of one completion.
-        metrics: What the closing table shows.
+        split: Which tasks.
+        metrics: What the closing tables show, and what the policies' paired differences are taken of.
     """
 
     models: tuple[str, ...] = ()
@@ -58,6 +60,8 @@ class EvaluateStage(Stage):
         for name in config.baselines:
             if name not in env.baselines():
                 raise unknown_name(f"baseline of {env.name}", name, env.baselines())
+            if name in names:
+                raise UserError(f"stage {config.name}: a stage and a baseline are both called {name}: rename the stage")
 
     @staticmethod
     def plan(config: EvaluateStageConfig) -> str:
@@ -65,32 +69,47 @@ class EvaluateStage(Stage):
 
     @staticmethod
     def run(config: EvaluateStageConfig, run: "Run") -> StageResult:
-        from rlvr.evaluation.evaluate import baseline_policy, evaluate, held_out_tasks, result_rows
-        from rlvr.evaluation.table import results_table
+        from rlvr.evaluation.evaluate import Exam, held_out_tasks
+        from rlvr.evaluation.results import result_rows
+        from rlvr.evaluation.table import show_results
 
-        tasks = held_out_tasks(run.env, config.split, config.num_tasks, run.config.seed)
-        evaluations: list[Evaluation] = []
-        for name in [*config.baselines, *_models(config, run)]:
-            policy = (
-                baseline_policy(run.env, name, run.config.seed)
-                if name in config.baselines
-                else _model_policy(name, config, run)
-            )
-            completions = policy(tasks, config.num_samples)
-            evaluations.append(evaluate(name, run.env, run.reward, tasks, completions))
-        for evaluation in evaluations:
-            is_model = evaluation.stage not in config.baselines
-            common: dict[str, Any] = {
-                "model": run.model_of(evaluation.stage) if is_model else None,
-                "env": run.config.env.name,
-                "split": config.split,
-                "samples": config.num_samples,
-                "temperature": config.temperature if is_model else None,
-                "seed": run.config.seed,
-            }
-            run.folder.record_results(result_rows(evaluation, common, run.config.seed))
-        run.console.print(results_table(evaluations, config.metrics, run.config.seed))
+        seed, models = run.config.seed, _models(config, run)
+        tasks = held_out_tasks(run.env, config.split, config.num_tasks, seed)
+        exam = Exam(run.env, run.reward, config.split, tasks, config.num_samples, seed, run.folder.path.name)
+        evaluations = [_evaluate(name, config, exam, run) for name in (*config.baselines, *models)]
+        paths = {name: _relative(run.model_of(name), run.folder.path) for name in models}
+        rows = result_rows(evaluations, exam, paths, config.metrics)
+        run.folder.record_results(rows)
+        show_results(run.console, rows, evaluations, config.metrics)
         return StageResult()
+
+
+def _evaluate(name: str, config: EvaluateStageConfig, exam: "Exam", run: "Run") -> "Evaluation":
+    from rlvr.engine.sampling import SamplingParams
+    from rlvr.evaluation.evaluate import evaluate
+    from rlvr.evaluation.policy import BaselinePolicy, load_policy
+    from rlvr.evaluation.progress import progress_bar
+    from rlvr.traces.store import TraceWriter
+
+    traces, version = TraceWriter(run.folder.traces, name, config.split), None
+    if name in config.baselines:
+        policy = BaselinePolicy(run.env, name, config.split, exam.seed)
+    else:
+        params, version = SamplingParams(config.max_new_tokens, config.temperature), _steps_of(name, run.config)
+        policy = load_policy(run.model_of(name), run.config.model, run.env, params, config.split, exam.seed)
+    with progress_bar(run.console, name, len(exam.tasks)) as advance:
+        return evaluate(name, policy, exam, traces, version, advance)
+
+
+def _steps_of(name: str, config: RunConfig) -> int | None:
+    """Optimizer steps that the model of a stage has behind it there; 0 for the base model."""
+    return next((getattr(stage, "steps", None) for stage in config.stage if stage.name == name), 0)
+
+
+def _relative(model: str, folder: Path) -> str:
+    """A model's path from inside the run's folder where it is in there, so that the folder can move."""
+    path = Path(model)
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else model
 
 
 def _models(config: EvaluateStageConfig, run: "Run") -> tuple[str, ...]:
@@ -104,15 +123,3 @@ def _models(config: EvaluateStageConfig, run: "Run") -> tuple[str, ...]:
             break
         before += [stage.name] if STAGES.get(stage.kind).makes_model else []
     return (before[-1] if before else "base",)
-
-
-def _model_policy(name: str, config: EvaluateStageConfig, run: "Run") -> Any:
-    from rlvr.engine.sampling import SamplingParams
-    from rlvr.evaluation.policy import model_policy
-    from rlvr.models.load import load_model, load_tokenizer
-
-    path = run.model_of(name)
-    params = SamplingParams(config.max_new_tokens, config.temperature)
-    return model_policy(
-        load_model(path, run.config.model), load_tokenizer(path, run.config.model), run.env, params, run.config.seed
-    )

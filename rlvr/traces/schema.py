@@ -5,7 +5,7 @@ A step's rows need no other file to be read: prompt, gold, text, tokens, every p
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -63,8 +63,10 @@ class TraceRow:
         task: The row of the environment; `messages` the prompt; `turns` what followed in more than one turn.
         logprobs: Of each token, in nats, as the sampler drew it.
         reward: The total; `None` where a part failed or none applied.
+        success: Whether it solved the task; `None` where that could not be said.
         kept: Whether it took part in the update; `why_not_kept` says why it did not.
-        policy_version: Optimizer steps behind the weights that it was sampled from.
+        finish_reason: `stop` where the model ended its turn, `length` where the budget was used up.
+        policy_version: Optimizer steps of its stage behind the weights that it was sampled from; `None` where unknown.
         sample_s, reward_s: Seconds it took to sample, and to score.
     """
 
@@ -86,9 +88,9 @@ class TraceRow:
     parts: dict[str, float | None]
     errors: dict[str, str]
     reward: float | None
-    success: bool
+    success: bool | None
     seed: int
-    policy_version: int
+    policy_version: int | None
     prompt_tokens: int
     sample_s: float
     reward_s: float
@@ -108,11 +110,15 @@ def to_table(rows: Sequence[TraceRow]) -> pa.Table:
 
 
 def _as_columns(row: TraceRow) -> dict[str, Any]:
-    columns = asdict(row)
+    columns = {name: _writable(value) if isinstance(value, str) else value for name, value in vars(row).items()}
     for name in ("task", "messages", "turns", "info"):
-        columns[name] = None if columns[name] is None else json.dumps(columns[name])
-    columns["completion"] = row.completion.encode("utf-8", "replace").decode("utf-8")  # Arrow takes no lone surrogates
-    columns["gold"] = row.gold.encode("utf-8", "replace").decode("utf-8")
-    columns["parts"], columns["errors"] = list(row.parts.items()), list(row.errors.items())
+        columns[name] = None if columns[name] is None else json.dumps(columns[name], default=str)
+    columns["parts"] = [(_writable(name), value) for name, value in row.parts.items()]
+    columns["errors"] = [(_writable(name), _writable(error)) for name, error in row.errors.items()]
     columns["completion_tokens"] = len(row.token_ids)
     return columns
+
+
+def _writable(text: str) -> str:
+    """Text as Arrow takes it: an unpaired surrogate becomes its escape, such as `\\ud800`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,15 +1,42 @@
-"""Traces on disk: one parquet shard a step and rank, whole or absent, dropped when a run goes back to a checkpoint."""
+"""Traces on disk: one parquet shard a step and rank, whole or absent, dropped when a run goes back to a checkpoint.
+
+    traces/<stage>.<split>.step00000012.rank0000.parquet
+
+A shard is written under a dot-prefixed name and renamed, so a leftover of a crash is never read. A reader gets exactly
+the columns of `SCHEMA`: those that a later version added are left out, those that an earlier one lacks are null.
+"""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rlvr.traces.schema import TraceRow, to_table
+from rlvr.traces.schema import SCHEMA, TraceRow, to_table
+from rlvr_rewards.errors import UserError, one_line
 
-_SHARD = re.compile(r"(?P<stage>.+)\.(?P<split>[^.]+)\.step(?P<step>\d{8})\.rank(?P<rank>\d{4})\.parquet")
+_NAME = re.compile(r"(?P<stage>[^.].*)\.(?P<split>[^.]+)\.step(?P<step>\d{8,})\.rank(?P<rank>\d{4,})\.parquet")
+
+
+@dataclass(frozen=True, order=True)
+class Shard:
+    """One file of traces, and whose completions it holds; shards sort by stage, split, step and rank."""
+
+    stage: str
+    split: str
+    step: int
+    rank: int
+    path: Path
+
+    @classmethod
+    def of(cls, folder: Path, stage: str, split: str, step: int, rank: int = 0) -> "Shard":
+        """Where the shard of a step stands, whether or not it was written."""
+        name = f"{quote(stage, safe=' ')}.{quote(split, safe=' ').replace('.', '%2E')}"
+        return cls(stage, split, step, rank, folder / f"{name}.step{step:08d}.rank{rank:04d}.parquet")
 
 
 class TraceWriter:
@@ -24,37 +51,96 @@ class TraceWriter:
 
     def __init__(self, folder: Path, stage: str, split: str, rank: int = 0) -> None:
         self.folder, self.stage, self.split, self.rank = folder, stage, split, rank
-        folder.mkdir(parents=True, exist_ok=True)
+        with self._named_in_errors():
+            folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, step: int, rows: Sequence[TraceRow]) -> None:
         """Writes all rows of a step, replacing those of an earlier try at it."""
-        name = f"{self.stage}.{self.split}.step{step:08d}.rank{self.rank:04d}.parquet"
-        hidden = self.folder / f".{name}"
-        pq.write_table(to_table(rows), hidden, compression="zstd")
-        hidden.replace(self.folder / name)
+        with self.open_step(step) as add:
+            add(rows)
+
+    @contextmanager
+    def open_step(self, step: int) -> Iterator[Callable[[Sequence[TraceRow]], None]]:
+        """A function that adds rows to a step, as often as one likes.
+
+        The shard appears when the block ends without an error, and replaces that of an earlier try.
+
+        Raises:
+            UserError: It cannot be written; the disk is full, for one.
+        """
+        path = Shard.of(self.folder, self.stage, self.split, step, self.rank).path
+        hidden = path.with_name(f".{path.name}")
+        try:
+            with self._named_in_errors():
+                file = pq.ParquetWriter(hidden, SCHEMA, compression="zstd")
+            try:
+                yield lambda rows: self._add(file, rows)
+            finally:
+                with self._named_in_errors():
+                    file.close()
+            hidden.replace(path)
+        finally:
+            hidden.unlink(missing_ok=True)
 
     def drop_after(self, step: int) -> int:
         """Removes this stage's shards after a step, and says how many there were."""
-        dropped = [path for path, found in shards(self.folder, self.stage, self.split) if found > step]
-        for path in dropped:
-            path.unlink()
+        dropped = [found for found in shards(self.folder, self.stage, self.split) if found.step > step]
+        for shard in dropped:
+            shard.path.unlink()
         return len(dropped)
 
+    def _add(self, file: pq.ParquetWriter, rows: Sequence[TraceRow]) -> None:
+        with self._named_in_errors():
+            file.write_table(to_table(rows))
 
-def shards(folder: Path, stage: str | None = None, split: str | None = None) -> Iterator[tuple[Path, int]]:
-    """The shards of a folder with their steps, in order of stage, split, step and rank."""
-    for path in sorted(folder.glob("*.parquet")):
-        match = _SHARD.fullmatch(path.name)
-        if match and stage in (None, match["stage"]) and split in (None, match["split"]):
-            yield path, int(match["step"])
+    @contextmanager
+    def _named_in_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or one_line(error)
+            raise UserError(f"traces cannot be written into {self.folder}: {reason}") from error
 
 
-def stages(folder: Path) -> list[tuple[str, str]]:
-    """The stages and splits that have traces, each as (stage, split)."""
-    found = (_SHARD.fullmatch(path.name) for path in folder.glob("*.parquet"))
-    return sorted({(match["stage"], match["split"]) for match in found if match})
+def shards(folder: Path, stage: str | None = None, split: str | None = None, step: int | None = None) -> list[Shard]:
+    """The shards of a folder, in order; only those of a stage, a split or a step where one is given."""
+    found = [shard for path in folder.glob("*.parquet") if (shard := _parsed(path))]
+    wanted = ((stage, "stage"), (split, "split"), (step, "step"))
+    return sorted(s for s in found if all(value in (None, getattr(s, name)) for value, name in wanted))
 
 
 def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """One shard as an Arrow table, whole or some columns of it."""
-    return pq.ParquetFile(path).read(columns=list(columns) if columns else None)
+    """One shard as an Arrow table: all columns of `SCHEMA`, or those named.
+
+    Raises:
+        OSError, pyarrow.ArrowException: It cannot be read; `read_shards` passes over such a file.
+    """
+    with pq.ParquetFile(path) as file:
+        fields = [SCHEMA.field(name) for name in columns or SCHEMA.names]
+        there = set(file.schema_arrow.names)
+        table = file.read(columns=[field.name for field in fields if field.name in there])
+        arrays = [
+            table[field.name].cast(field.type) if field.name in there else pa.nulls(table.num_rows, field.type)
+            for field in fields
+        ]
+    return pa.table(arrays, schema=pa.schema(fields, metadata=SCHEMA.metadata))
+
+
+def read_shards(
+    found: Iterable[Shard], on_bad: Callable[[str], None], columns: Sequence[str] | None = None
+) -> Iterator[tuple[Shard, pa.Table]]:
+    """Each shard with its rows; one that a crash cut short is passed over, and `on_bad` is told of it in one line."""
+    for shard in found:
+        try:
+            table = read_shard(shard.path, columns)
+        except (OSError, pa.ArrowException) as error:
+            on_bad(f"skipped {shard.path.name}: it is damaged or cut short ({one_line(error)[:100]})")
+        else:
+            yield shard, table
+
+
+def _parsed(path: Path) -> Shard | None:
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        return None
+    return Shard(unquote(match["stage"]), unquote(match["split"]), int(match["step"]), int(match["rank"]), path)

@@ -1,0 +1,191 @@
+"""Read what a run sampled: a table of steps, a step's groups, or one group's completions.
+
+RUN is a run's folder, its name under runs/, or any folder of traces; without it, the newest run under runs/.
+--step shows the groups of a step, --step with --group the completions of one. An evaluation is step 0.
+"""
+
+import argparse
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rlvr.traces.store import Shard
+
+_RUNS = Path("runs")
+_MOST_STEPS = 30
+"""Longer stages are shown at this many steps, evenly apart."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run (default: the newest under runs/)")
+    parser.add_argument("--print", action="store_true", help="print and exit, as it does for now in any case")
+    parser.add_argument("--stage", help="only this stage")
+    parser.add_argument("--split", help="only this split")
+    parser.add_argument("--step", type=int, help="only this step; 0 is an evaluation")
+    parser.add_argument("--group", type=int, help="only this group of the step, with its completions")
+    parser.add_argument("--export", metavar="OUT.jsonl|.parquet", help="write the rows to a file instead")
+    parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
+
+
+def run(args: argparse.Namespace) -> int:
+    from rlvr.installed import require
+
+    require("rlvr traces", "pyarrow")
+    from rlvr.console import console
+    from rlvr_rewards import UserError
+
+    if args.group is not None and args.step is None and not args.export:
+        raise UserError(f"--group {args.group} needs the --step that it is of")
+    folder = _folder(args.run)
+    found = _chosen(folder, args)
+    out = console()
+    if args.export:
+        _export(found, args)
+    elif args.step is None:
+        _show_steps(out, folder, found)
+    elif args.group is None:
+        _show_groups(out, _sole_stage(found), args.step)
+    else:
+        _show_group(out, _sole_stage(found), args)
+    return 0
+
+
+def _folder(run: str | None) -> Path:
+    """The folder that holds the shards."""
+    from rlvr_rewards import UserError
+
+    if run is None:
+        runs = [path for path in _RUNS.glob("*") if path.is_dir() and not path.name.startswith(".")]
+        if not runs:
+            raise UserError(
+                f"there is no run under {_RUNS}/: name a run's folder, or train one with rlvr run quickstart"
+            )
+        path = max(runs, key=_changed)
+    else:
+        path = next((path for path in (Path(run), _RUNS / run) if path.is_dir()), None)
+        if path is None:
+            raise UserError(f"{run}: no such folder, and no run of that name under {_RUNS}/")
+    return path / "traces" if (path / "traces").is_dir() else path
+
+
+def _changed(run: Path) -> float:
+    """When a run last wrote a file of its own or a trace, in seconds since the epoch."""
+    return max(path.stat().st_mtime for path in (run, run / "traces") if path.exists())
+
+
+def _chosen(folder: Path, args: argparse.Namespace) -> "list[Shard]":
+    from rlvr.traces.store import shards
+    from rlvr_rewards import UserError
+
+    everything = shards(folder)
+    if not everything:
+        raise UserError(f"{folder} holds no traces (yet): they appear once a stage has sampled its first step")
+    found = shards(folder, args.stage, args.split, args.step)
+    if not found:
+        wanted = ((name, getattr(args, name)) for name in ("stage", "split", "step"))
+        asked = " ".join(f"--{name} {value}" for name, value in wanted if value is not None)
+        there = [f"{s} {p} (steps {low} to {high})" for (s, p), (low, high) in _spans(everything).items()]
+        raise UserError(f"{folder} has no traces of {asked}; it has: {', '.join(there)}")
+    return found
+
+
+def _spans(found: "list[Shard]") -> dict[tuple[str, str], tuple[int, int]]:
+    """The first and the last step of each stage and split."""
+    spans = {}
+    for key, group in itertools.groupby(found, key=lambda shard: (shard.stage, shard.split)):
+        steps = [shard.step for shard in group]
+        spans[key] = (steps[0], steps[-1])
+    return spans
+
+
+def _sole_stage(found: "list[Shard]") -> "list[Shard]":
+    from rlvr_rewards import UserError
+
+    keys = _spans(found)
+    if len(keys) > 1:
+        ways = ", ".join(f"--stage {stage} --split {split}" for stage, split in keys)
+        raise UserError(f"step {found[0].step} is in several stages; say which: {ways}")
+    return found
+
+
+def _rows(found: "list[Shard]", columns: tuple[str, ...] | None = None) -> list[dict[str, Any]]:
+    from rlvr.traces.store import read_shards
+    from rlvr.traces.summary import row_dicts
+
+    return [row for _, table in read_shards(found, _warn, columns) for row in row_dicts(table)]
+
+
+def _warn(message: str) -> None:
+    from rlvr.console import console
+
+    console(stderr=True).print(message, soft_wrap=True)
+
+
+def _show_steps(out: "Console", folder: Path, found: "list[Shard]") -> None:
+    from rlvr.traces.show import summary_table
+    from rlvr.traces.summary import COLUMNS, summarise
+
+    out.print(f"traces in {folder}", soft_wrap=True)
+    for (stage, split), group in itertools.groupby(found, key=lambda shard: (shard.stage, shard.split)):
+        steps = {step: list(same) for step, same in itertools.groupby(group, key=lambda shard: shard.step)}
+        shown = _evenly(list(steps), _MOST_STEPS)
+        summaries = [((step,), summarise(rows)) for step in shown if (rows := _rows(steps[step], COLUMNS))]
+        title = f"{stage} · {split}" + ("" if len(shown) == len(steps) else f" · {len(shown)} of {len(steps)} steps")
+        if summaries:
+            out.print(summary_table(title, ("step",), summaries))
+
+
+def _evenly(steps: list[int], most: int) -> list[int]:
+    """At most so many of the steps, evenly apart, with the first and the last."""
+    if len(steps) <= most:
+        return steps
+    return [steps[round(index * (len(steps) - 1) / (most - 1))] for index in range(most)]
+
+
+def _show_groups(out: "Console", found: "list[Shard]", step: int) -> None:
+    from rlvr.traces.show import summary_table
+    from rlvr.traces.summary import COLUMNS, by_group, summarise
+
+    groups = by_group(_rows(found, COLUMNS))
+    lines = [((number, rows[0]["task_id"]), summarise(rows)) for number, rows in groups.items()]
+    out.print(summary_table(f"{found[0].stage} · {found[0].split} · step {step}", ("group", "task"), lines))
+
+
+def _show_group(out: "Console", found: "list[Shard]", args: argparse.Namespace) -> None:
+    from rlvr.traces.show import show_group
+    from rlvr.traces.summary import by_group
+    from rlvr_rewards import UserError
+
+    groups = by_group(_rows(found))
+    if args.group not in groups:
+        there = f"{min(groups)} to {max(groups)}" if groups else "none that can be read"
+        raise UserError(f"step {args.step} of {found[0].stage} has no group {args.group}; it has: {there}")
+    rows = sorted(groups[args.group], key=lambda row: (row["attempt"] or 0, row["sample"]))
+    title = f"{found[0].stage} · {found[0].split} · step {args.step} · group {args.group} · {rows[0]['env']}"
+    show_group(out, title, rows)
+
+
+def _export(found: "list[Shard]", args: argparse.Namespace) -> None:
+    from rlvr.replacing import replacing
+    from rlvr.traces.export import FORMATS
+    from rlvr.traces.store import read_shards
+    from rlvr_rewards import UserError
+
+    write = FORMATS.get(Path(args.export).suffix)
+    if write is None:
+        raise UserError(f"--export {args.export}: its name must end with {' or '.join(FORMATS)}")
+    tables = (_of_group(table, args.group) for _, table in read_shards(found, _warn))
+    with replacing(args.export, args.force) as file:
+        num_rows = write(tables, file)
+        if not num_rows:
+            raise UserError(f"nothing to export: no row of group {args.group} could be read")
+    _warn(f"{num_rows} rows written to {args.export}")
+
+
+def _of_group(table: Any, group: int | None) -> Any:
+    import pyarrow.compute as pc
+
+    return table if group is None else table.filter(pc.equal(table["group"], group))  # pyright: ignore[reportAttributeAccessIssue]

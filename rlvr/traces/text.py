@@ -1,0 +1,57 @@
+"""Text of a model, made safe to look at: what would steer a terminal is shown as an escape, never carried out.
+
+Not here: colours and layout (`rlvr.traces.show`).
+"""
+
+import re
+from collections.abc import Iterator
+
+from rlvr_rewards.extract import THINK_CLOSE, THINK_OPEN
+
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline: the escape that starts a sequence, too
+    "\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # unseen, or turning text round
+    "\ud800-\udfff\U000e0000-\U000e007f]"  # unpaired surrogates, and tags that spell hidden text
+)
+
+
+def pieces(text: str) -> Iterator[tuple[str, bool]]:
+    """The text in order, each piece with whether it is the escape of an unsafe character.
+
+    >>> list(pieces("red:\\x1b[31m"))
+    [('red:', False), ('\\\\x1b', True), ('[31m', False)]
+    """
+    start = 0
+    for match in _UNSAFE.finditer(text):
+        if match.start() > start:
+            yield text[start : match.start()], False
+        yield match.group().encode("unicode_escape", "backslashreplace").decode("ascii"), True
+        start = match.end()
+    if start < len(text):
+        yield text[start:], False
+
+
+def visible(text: str) -> str:
+    """The text with its unsafe characters as escapes.
+
+    >>> visible("a\\x07b\\n")
+    'a\\\\x07b\\n'
+    """
+    return "".join(piece for piece, _ in pieces(text))
+
+
+def think_and_answer(completion: str) -> tuple[str, str]:
+    """What was thought and what was answered; together they are the completion.
+
+    The answer is what follows the last closed think block, as the rewards see it; where a block was opened and never
+    closed after that, there is none.
+
+    >>> think_and_answer("<think>3+4</think> 7")
+    ('<think>3+4</think>', ' 7')
+    >>> think_and_answer("7"), think_and_answer("<think>3+4")
+    (('', '7'), ('<think>3+4', ''))
+    """
+    head, close, tail = completion.rpartition(THINK_CLOSE)
+    if THINK_OPEN in tail:
+        return completion, ""
+    return head + close, tail
