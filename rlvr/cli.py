@@ -4,8 +4,8 @@ A subcommand is a module of `rlvr.commands` with a docstring (its first line is 
 `run(args) -> int`; a new module there is found by itself. Nothing but the standard library is imported before the
 subcommand runs, so that `rlvr --help` answers at once.
 
-Exit codes: 0 done, 1 failed work (with a traceback, or silently where the reader of our output went away), 2 bad input
-(one line), 130 Ctrl-C, 143 SIGTERM.
+Exit codes: 0 done, 1 failed work (one line where we know the reason, otherwise a traceback; silently where the reader
+of our output went away), 2 bad input (one line), 130 Ctrl-C, 143 SIGTERM.
 """
 
 import argparse
@@ -13,21 +13,17 @@ import contextlib
 import importlib
 import os
 import pkgutil
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from types import FrameType, ModuleType
+from collections.abc import Sequence
+from types import ModuleType
 from typing import NoReturn
 
 from rlvr import commands
+from rlvr.failure import WorkError
+from rlvr.stopping import Terminated, sigterm_raises
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised in the main thread: what saves a checkpoint on Ctrl-C saves it now as well."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -62,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):  # text of a model may hold what no encoding can say
         sys.stdout.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
     try:
-        with _sigterm_raises():
+        with sigterm_raises():
             code = _run(sys.argv[1:] if argv is None else list(argv))
             sys.stdout.flush()
         return code
@@ -73,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return FAILED
+    except WorkError as error:
+        return _said(str(error), FAILED)
     except Exception as error:
         from rlvr_rewards.errors import UserError
 
@@ -136,23 +134,6 @@ class _Version(argparse.Action):
 
         print(f"rlvr {version('rlvr')}")
         parser.exit(DONE)
-
-
-@contextlib.contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """SIGTERM raises `Terminated` in here; outside the main thread, where Python forbids handlers, nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _said(message: str, code: int) -> int:

@@ -1,14 +1,17 @@
-"""Writing a file so that nobody ever sees half of it: a hidden file beside it, renamed when complete.
+"""Writing a file or a folder so that nobody ever sees half of it: hidden beside its place, renamed when complete.
 
-An error or Ctrl-C on the way leaves what was there before. Every failure to write is a `UserError` that names the path.
+An error or Ctrl-C on the way leaves what was there before. `replacing` is for files that the user names, and turns
+every failure to write into a `UserError`; the others are for a run's own files, and let `OSError` through.
 """
 
 import contextlib
+import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from rlvr_rewards.errors import UserError
 
@@ -29,11 +32,44 @@ def replacing(path: str, force: bool = False) -> Iterator[BinaryIO]:
         if final.exists() and not final.is_file():
             yield stack.enter_context(final.open("wb"))
             return
-        hidden = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-        stack.callback(hidden.unlink, missing_ok=True)
+        yield stack.enter_context(_hidden_file(final))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a file's content in one step."""
+    with _hidden_file(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replaces a file's content with a value as JSON, in one step."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill that takes its place, also that of an earlier one, when the block ends without an error."""
+    hidden = path.with_name(f".{path.name}.tmp")
+    shutil.rmtree(hidden, ignore_errors=True)  # left by a process that was killed
+    hidden.mkdir(parents=True)
+    try:
+        yield hidden
+        if path.exists():
+            shutil.rmtree(path)
+        hidden.replace(path)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _hidden_file(final: Path) -> Iterator[BinaryIO]:
+    hidden = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    try:
         with hidden.open("wb") as file:
             yield file
         hidden.replace(final)
+    finally:
+        hidden.unlink(missing_ok=True)
 
 
 def _refuse_unfit(path: str, final: Path, force: bool) -> None:

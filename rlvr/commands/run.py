@@ -1,6 +1,7 @@
 """Run a pipeline, or go on with one that was broken off.
 
-CONFIG is a TOML file or the name of a shipped one. Running the same command again resumes: finished stages are skipped.
+CONFIG is a TOML file or the name of a shipped one. Running the same command again resumes: finished stages are skipped,
+a broken one goes on from its last checkpoint. Ctrl-C and SIGTERM finish the step under way and save first.
 """
 
 import argparse
@@ -11,9 +12,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="CONFIG", help="a TOML file, or the name of a shipped config")
     parser.add_argument("--run-dir", metavar="DIR", help="where the run is kept (default: runs/NAME)")
     parser.add_argument(
-        "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting, such as env.tier=hard or stage.grpo.trl.beta=0.04; may be given again",
     )
-    parser.add_argument("--check", action="store_true", help="check the config and print the plan; load nothing")
+    parser.add_argument(
+        "--check", action="store_true", help="check the config, print the plan and a memory estimate; load nothing"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -21,20 +29,19 @@ def run(args: argparse.Namespace) -> int:
 
     from rlvr.config.load import load_config
     from rlvr.pipeline.environment import prepare_process
-    from rlvr.pipeline.run import check, run_pipeline
+    from rlvr.pipeline.folder import RunFolder
+    from rlvr.pipeline.plan import check, print_plan
+    from rlvr.pipeline.run import run_pipeline
 
     prepare_process()
-    from rlvr.pipeline.folder import RunFolder
-
     config = load_config(args.config, args.overrides)
     check(config)
     console = Console()
+    path = Path(args.run_dir or f"runs/{Path(args.config).stem}")
     if args.check:
-        from rlvr.pipeline.run import print_plan
-
-        print_plan(config, console)
+        print_plan(config, path, console)
         return 0
-    folder = RunFolder(Path(args.run_dir or f"runs/{Path(args.config).stem}"))
+    folder = RunFolder(path)
     try:
         run_pipeline(config, folder, console)
     finally:

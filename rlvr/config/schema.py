@@ -3,11 +3,16 @@
 A stage's own keys are checked by its kind (`rlvr.stages`), so that a new kind brings its settings with it.
 """
 
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rlvr_rewards.score import OnError
+
+BASE = "base"
+"""The name under which the model that the run starts from stands among the stages."""
+SCRATCH = "scratch"
+"""The `model.path` that means: make one."""
 
 
 class Section(BaseModel):
@@ -20,6 +25,10 @@ class ScratchConfig(Section):
     """The shape of a model made from nothing (Qwen3 architecture, byte-level BPE tokenizer).
 
     Sizes divisible by 256 allow K-quants later, else they must be divisible by 32.
+
+    Attributes:
+        vocab_size: Tokens at most, of which 256 are bytes; fewer where the texts have fewer merges to learn.
+        context_length: Tokens of prompt and completion together.
     """
 
     hidden_size: int = Field(default=128, ge=32, multiple_of=32)
@@ -27,8 +36,16 @@ class ScratchConfig(Section):
     num_layers: int = Field(default=4, ge=1)
     num_heads: int = Field(default=4, ge=1)
     num_kv_heads: int = Field(default=4, ge=1)
-    vocab_size: int = Field(default=512, ge=320, description="tokens, of which 256 are bytes")
-    context_length: int = Field(default=512, ge=32, description="tokens")
+    vocab_size: int = Field(default=512, ge=320)
+    context_length: int = Field(default=512, ge=32)
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "ScratchConfig":
+        if self.hidden_size % (2 * self.num_heads):
+            raise ValueError(f"hidden_size {self.hidden_size} must be a multiple of 2 x num_heads {self.num_heads}")
+        if self.num_heads % self.num_kv_heads:
+            raise ValueError(f"num_heads {self.num_heads} must be a multiple of num_kv_heads {self.num_kv_heads}")
+        return self
 
 
 class ModelConfig(Section):
@@ -36,12 +53,14 @@ class ModelConfig(Section):
 
     Attributes:
         path: A hub id, a local folder, or `scratch`.
-        dtype: Of the weights: `auto` (as saved), `float32` or `bfloat16`.
+        dtype: Of the weights: `float32`, `bfloat16`, `float16`, or `auto`, which is float32 where all weights are
+            trained (a step of 1e-6 is lost in bfloat16) and as saved elsewhere.
         trust_remote_code: Whether code that comes with a model may run; off unless said.
+        scratch: The shape of the model that is made where `path` is `scratch`.
     """
 
-    path: str = "scratch"
-    dtype: str = Field(default="auto", pattern="^(auto|float32|bfloat16|float16)$")
+    path: str = Field(default=SCRATCH, min_length=1)
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     trust_remote_code: bool = False
     scratch: ScratchConfig = ScratchConfig()
 
@@ -63,11 +82,11 @@ class RewardConfig(Section):
 
     Attributes:
         expression: Such as `2.0*exact_number + 0.5*think_format`; without it the environment's reward is used.
-        on_error: What becomes of a completion one of whose parts raised.
+        on_error: What becomes of a completion one of whose parts raised; by default what the reward itself says.
     """
 
     expression: str | None = None
-    on_error: OnError = OnError.DROP_COMPLETION
+    on_error: OnError | None = None
 
 
 class StageConfig(Section):
@@ -80,19 +99,36 @@ class StageConfig(Section):
     """
 
     kind: str
-    name: str = ""
+    name: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$")
     start: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, name: str) -> str:
+        if name == BASE:
+            raise ValueError(f"{BASE!r} is the model that the run starts from: choose another name")
+        return name
 
     def model_post_init(self, _context: Any) -> None:
         if not self.name:
             object.__setattr__(self, "name", self.kind)
 
+    @classmethod
+    def advice(cls, key: str, stage: str) -> str | None:
+        """What to write instead of a key that this kind does not know, in the stage of that name."""
+        return None
+
 
 class RunConfig(Section):
-    """A whole run: the model, the tasks, the reward, and the stages in order."""
+    """A whole run: the model, the tasks, the reward, and the stages in order.
+
+    Attributes:
+        seed: What every random choice of the run derives from.
+        threads: Of torch on the CPU; by default all cores.
+    """
 
     seed: int = Field(default=0, ge=0)
-    threads: int | None = Field(default=None, ge=1, description="CPU threads of torch; by default all cores")
+    threads: int | None = Field(default=None, ge=1)
     model: ModelConfig = ModelConfig()
     env: EnvConfig
     reward: RewardConfig = RewardConfig()

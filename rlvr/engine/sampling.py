@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+MAX_ROWS = 256
+"""Completions under way at once, unless a sampler is told otherwise."""
+
 
 class FinishReason(StrEnum):
     """Why a completion ended."""

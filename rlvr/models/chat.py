@@ -1,9 +1,10 @@
 """Between chat messages and tokens: the prompt's ids, a completion's text, and the tokens that end a turn."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from rlvr_envs import Message
+from rlvr_rewards.errors import UserError
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
@@ -26,3 +27,28 @@ def end_of_turn_ids(model: Any, tokenizer: Any) -> list[int]:
 def pad_id(tokenizer: Any) -> int:
     """The padding token; `load_tokenizer` saw to it that there is one."""
     return int(tokenizer.pad_token_id)
+
+
+def check_template(path: str, tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> None:
+    """Refuses a chat template that would not teach the completion as it is: the last message of each conversation.
+
+    The tokens of the whole must begin with those of the prompt, and what follows must hold the completion's own text
+    and end the turn.
+
+    Raises:
+        UserError: The template rewrites the prompt or the completion, or ends no turn.
+    """
+    for messages in conversations:
+        prompt = prompt_ids(tokenizer, messages[:-1])
+        whole = tokenizer.apply_chat_template(list(messages), return_dict=False)
+        if whole[: len(prompt)] != prompt:
+            _refuse(path, "rewrites the prompt once an answer follows it")
+        completion = whole[len(prompt) :]
+        if messages[-1]["content"].strip() not in completion_of(tokenizer, completion):
+            _refuse(path, "changes the text of the answer")
+        if tokenizer.eos_token_id not in completion:
+            _refuse(path, f"does not end a turn with the end-of-sequence token {tokenizer.eos_token!r}")
+
+
+def _refuse(path: str, what: str) -> NoReturn:
+    raise UserError(f"model {path}: its chat template {what}, so SFT would teach something else: give it a plain one")

@@ -1,10 +1,11 @@
-"""Opening a model and its tokenizer: a hub id or a local folder, checked before anything is trained."""
+"""Opening a model and its tokenizer: a hub id, a local folder or an adapter, checked before anything is trained."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlvr.config.schema import ModelConfig
-from rlvr_rewards.errors import UserError
+from rlvr.models.adapters import base_of, is_adapter, merged
+from rlvr_rewards.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -20,37 +21,61 @@ def load_tokenizer(path: str, config: ModelConfig) -> "PreTrainedTokenizerBase":
 
     tokenizer = _opened(AutoTokenizer.from_pretrained, path, trust_remote_code=config.trust_remote_code)
     if not tokenizer.chat_template:
-        raise UserError(
-            f"model {path}: its tokenizer has no chat template: use an instruct model, or add one to the folder"
-        )
+        raise no_chat_template(path)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def load_model(path: str, config: ModelConfig) -> "PreTrainedModel":
-    """The causal language model in a folder or on the hub, from safetensors only.
+def load_model(path: str, config: ModelConfig, train_all: bool = False) -> "PreTrainedModel":
+    """The causal language model in a folder or on the hub, from safetensors only; an adapter is merged into its base.
+
+    Args:
+        path: A hub id, a model's folder, or an adapter's.
+        config: Its precision, and whether its own code may run.
+        train_all: Whether all weights will be trained: then `dtype = "auto"` means float32.
 
     Raises:
         UserError: It cannot be opened.
     """
     from transformers import AutoModelForCausalLM
 
+    if is_adapter(path):
+        return _opened(lambda folder: merged(load_model(base_of(folder), config, train_all), folder), path)
     return _opened(
         AutoModelForCausalLM.from_pretrained,
         path,
-        dtype=config.dtype,
+        dtype="float32" if train_all and config.dtype == "auto" else config.dtype,
         trust_remote_code=config.trust_remote_code,
         use_safetensors=True,
     )
 
 
-def _opened(opener: Any, path: str, **options: Any) -> Any:
-    looks_local = path.startswith((".", "/", "~")) or path.count("/") != 1
-    if looks_local and not Path(path).expanduser().is_dir():
+def local_folder(path: str) -> Path | None:
+    """The absolute folder that a model's path means, `None` for a hub id.
+
+    Raises:
+        UserError: It looks like a folder, and there is none.
+    """
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if path.startswith((".", "/", "~")) or path.count("/") != 1:
         raise UserError(f"model {path}: no such folder: give a folder, a hub id as owner/name, or scratch")
+    return None
+
+
+def no_chat_template(path: str) -> UserError:
+    """The error for a model whose tokenizer cannot write a conversation down."""
+    return UserError(
+        f"model {path}: its tokenizer has no chat template: use an instruct model, or add one to the folder"
+    )
+
+
+def _opened(opener: Any, path: str, **options: Any) -> Any:
     try:
-        return opener(str(Path(path).expanduser()) if Path(path).expanduser().is_dir() else path, **options)
+        return opener(str(local_folder(path) or path), **options)
+    except UserError:
+        raise
     except Exception as error:  # transformers raises many kinds; all mean that this model cannot be opened
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"model {path} cannot be opened: {type(error).__name__}: {reason}") from error
+        raise UserError(f"model {path} cannot be opened: {one_line(error)}") from error

@@ -1,24 +1,25 @@
-"""What hooks into the trainer's loop: whole checkpoints, a stop that saves first, metrics as lines of JSON."""
+"""What hooks into the trainer's loop: whole checkpoints, a stop that saves first, and a stop where training broke."""
 
-import json
 import math
-import signal
-import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from rlvr.cli import Terminated
-from rlvr.pipeline.training import COMPLETE, drop_metrics_after
-from rlvr_rewards.errors import UserError
+from rlvr.failure import WorkError
+from rlvr.pipeline.checkpoints import COMPLETE
+from rlvr.pipeline.metrics import Metrics
+from rlvr.stopping import raise_for
 
 
 class CheckpointMarker(TrainerCallback):
     """Marks a checkpoint as whole once all of it is on disk."""
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+        if state.is_world_process_zero:
+            checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+            (checkpoint / COMPLETE).touch()
 
 
 class StopRequest(TrainerCallback):
@@ -34,24 +35,16 @@ class StopRequest(TrainerCallback):
             control.should_save = control.should_training_stop = True
 
     def raise_if_requested(self) -> None:
-        if self.signal_number == signal.SIGTERM:
-            raise Terminated
+        """Raises `KeyboardInterrupt` or `Terminated` where a signal came."""
         if self.signal_number is not None:
-            raise KeyboardInterrupt
+            raise_for(self.signal_number)
 
 
-class MetricsWriter(TrainerCallback):
-    """Appends what the trainer logs to `metrics.jsonl`, and stops a run whose loss is not a number.
+class MetricsCallback(TrainerCallback):
+    """Appends what the trainer logs to `metrics.jsonl`."""
 
-    Args:
-        path: The file.
-        stage: The name of the stage.
-        step: Lines of the stage after this step are from before a crash, and are removed.
-    """
-
-    def __init__(self, path: Path, stage: str, step: int) -> None:
-        self.path, self.stage = path, stage
-        drop_metrics_after(path, stage, step)
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
 
     def on_log(
         self,
@@ -61,14 +54,51 @@ class MetricsWriter(TrainerCallback):
         logs: dict[str, Any] | None = None,
         **_: Any,
     ) -> None:
-        numbers = {name: value for name, value in (logs or {}).items() if isinstance(value, int | float)}
-        loss = numbers.get("loss", 0.0)
-        if not math.isfinite(loss):
-            raise UserError(
-                f"stage {self.stage}: the loss is {loss} at step {state.global_step}: lower the learning rate; "
-                "the last checkpoint is kept, and running again goes on from it"
-            )
-        finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
-        line = {"stage": self.stage, "step": state.global_step, "time": round(time.time(), 3), **finite}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        if state.is_world_process_zero and "train_runtime" not in (logs or {}):  # the summary repeats the last step
+            self.metrics.append(state.global_step, logs or {})
+
+
+class DivergenceGuard(TrainerCallback):
+    """Stops training whose loss, gradient or weights are no numbers any more.
+
+    Loss and gradient are looked at when they are logged, the weights before a checkpoint: so no checkpoint ever holds
+    weights that are no numbers, however rarely is logged.
+    """
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: torch.nn.Module | None = None,
+        **_: Any,
+    ) -> None:
+        if control.should_save and model is not None and not _finite(model):
+            self._stop("a weight", state)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        for name, called in (("loss", "the loss"), ("grad_norm", "the gradient")):
+            value = (logs or {}).get(name)
+            if value is not None and not math.isfinite(value):
+                self._stop(called, state)
+
+    def _stop(self, what: str, state: TrainerState) -> None:
+        raise WorkError(
+            f"stage {self.stage}: {what} is not a finite number at step {state.global_step}; the last checkpoint "
+            f"before it is kept: lower stage.{self.stage}.learning_rate, or trl.max_grad_norm, in a new --run-dir"
+        )
+
+
+@torch.no_grad()
+def _finite(model: torch.nn.Module) -> bool:
+    return all(bool(weights.isfinite().all()) for weights in model.parameters() if weights.requires_grad)

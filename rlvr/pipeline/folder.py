@@ -16,8 +16,11 @@ from typing import Any
 import tomli_w
 
 from rlvr.config.schema import RunConfig
-from rlvr.pipeline.files import write_json, write_text
+from rlvr.replacing import write_json, write_text
 from rlvr_rewards.errors import UserError
+
+_KEY = ("stage", "env", "split", "metric")
+"""What tells rows of `results.json` apart."""
 
 
 class RunFolder:
@@ -43,19 +46,12 @@ class RunFolder:
 
     def adopt(self, config: RunConfig) -> None:
         """Writes the config into a new folder; refuses a folder that belongs to another config."""
-        path, now = self.path / "config.toml", _plain(config)
-        if not path.exists():
-            write_text(path, tomli_w.dumps(now))
-            return
-        before = tomllib.loads(path.read_text(encoding="utf-8"))
-        if changed := _differences(before, now):
-            raise UserError(
-                f"run folder {self.path} belongs to another config ({'; '.join(changed[:3])}): "
-                "give this run its own folder with --run-dir, or delete that one"
-            )
+        refuse_other_config(self.path, config)
+        if not (self.path / "config.toml").exists():
+            write_text(self.path / "config.toml", tomli_w.dumps(_plain(config)))
 
     def manifest(self) -> dict[str, Any]:
-        return self._read_json("manifest.json", {"stages": []})
+        return _read_manifest(self.path)
 
     def record_stage(self, entry: dict[str, Any]) -> None:
         """Adds a stage's entry to the manifest, or replaces the one of the same name."""
@@ -64,7 +60,11 @@ class RunFolder:
         write_json(self.path / "manifest.json", {**manifest, "stages": [*stages, entry]})
 
     def results(self) -> list[dict[str, Any]]:
-        return self._read_json("results.json", [])
+        path = self.path / "results.json"
+        rows = _read_json(path, [])
+        if not isinstance(rows, list) or any(not isinstance(row, dict) or {*_KEY} - {*row} for row in rows):
+            raise _not_ours(path)
+        return rows
 
     def record_results(self, rows: list[dict[str, Any]]) -> None:
         """Adds evaluation rows; rows of the same stage, environment, split and metric are replaced."""
@@ -72,16 +72,50 @@ class RunFolder:
         kept = [row for row in self.results() if _result_key(row) not in new]
         write_json(self.path / "results.json", [*kept, *rows])
 
-    def _read_json(self, name: str, default: Any) -> Any:
-        path = self.path / name
-        try:
-            return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
-        except ValueError as error:
-            raise UserError(f"{path} is not JSON ({error}): restore it, or start anew with another --run-dir") from None
+
+def refuse_other_config(path: Path, config: RunConfig) -> None:
+    """Refuses a run folder that belongs to another config; a folder that is new or absent is no obstacle."""
+    file = path / "config.toml"
+    if not file.exists():
+        return
+    try:
+        before = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not TOML ({error}): restore it, or start anew with another --run-dir") from None
+    if changed := _differences(before, _plain(config)):
+        raise UserError(
+            f"run folder {path} belongs to another config ({'; '.join(changed[:3])}): "
+            "give this run its own folder with --run-dir, or delete that one"
+        )
+
+
+def finished_stages(path: Path) -> set[str]:
+    """The names of the stages that were finished in a run's folder."""
+    return {entry["name"] for entry in _read_manifest(path)["stages"] if entry["status"] == "done"}
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    manifest = _read_json(path, {"stages": []})
+    stages = manifest.get("stages") if isinstance(manifest, dict) else None
+    if not isinstance(stages, list) or any(not isinstance(s, dict) or {"name", "status"} - {*s} for s in stages):
+        raise _not_ours(path)
+    return manifest
+
+
+def _read_json(path: Path, default: Any) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}): restore it, or start anew with another --run-dir") from None
+
+
+def _not_ours(path: Path) -> UserError:
+    return UserError(f"{path} is not what rlvr writes: restore it, or start anew with another --run-dir")
 
 
 def _result_key(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in ("stage", "env", "split", "metric"))
+    return tuple(row[name] for name in _KEY)
 
 
 def _plain(config: RunConfig) -> dict[str, Any]:

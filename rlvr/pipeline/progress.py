@@ -64,7 +64,8 @@ class ProgressCallback(TrainerCallback):
                 f"  {self.name} {state.global_step}/{state.max_steps}  {seconds:.0f} s  {text}", style="dim"
             )
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def close(self) -> None:
+        """Takes the bar off the screen, also where training ended in an error."""
         if self.bar:
             self.bar.stop()
 
@@ -76,7 +77,3 @@ class ProgressCallback(TrainerCallback):
             elif logs.get(name) is not None:
                 found[label] = logs[name]
         return found
-
-    def summary(self) -> dict[str, float]:
-        """The last numbers shown, for the manifest."""
-        return self.last

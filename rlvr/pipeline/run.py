@@ -1,6 +1,7 @@
 """A run: its stages in order, each skipped where it is finished and continued where it was broken off."""
 
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,18 +12,18 @@ from typing import Any
 from rich.console import Console
 
 import rlvr
-from rlvr.config.schema import RunConfig, StageConfig
+from rlvr.config.schema import BASE, SCRATCH, RunConfig, StageConfig
+from rlvr.failure import WorkError
+from rlvr.pipeline.checkpoints import last_step
+from rlvr.pipeline.disk import disk_problem
 from rlvr.pipeline.environment import quiet_libraries
-from rlvr.pipeline.folder import RunFolder
+from rlvr.pipeline.folder import RunFolder, finished_stages
 from rlvr.pipeline.stage import StageResult
 from rlvr.stages import STAGES
 from rlvr_envs import Environment
 from rlvr_envs import make as make_environment
 from rlvr_envs.seeds import content_id, derive_seed
 from rlvr_rewards import Reward, parse_reward
-
-BASE = "base"
-"""The name under which the model that the run starts from stands among the stages."""
 
 
 @dataclass
@@ -59,7 +60,7 @@ class Run:
         """The path of the model that a stage made, or of the base model."""
         if name != BASE:
             return str(self.folder.models / name)
-        if self.config.model.path != "scratch":
+        if self.config.model.path != SCRATCH:
             return self.config.model.path
         return str(self._scratch_model())
 
@@ -74,7 +75,7 @@ class Run:
 
     def _scratch_model(self) -> Path:
         from rlvr.models.scratch import make_scratch_model
-        from rlvr.pipeline.files import new_folder
+        from rlvr.replacing import new_folder
 
         path = self.folder.models / BASE
         if not path.exists():
@@ -90,30 +91,20 @@ def environment_of(config: RunConfig) -> Environment:
 def reward_of(config: RunConfig, env: Environment) -> Reward:
     expression = config.reward.expression
     reward = parse_reward(expression, env.part) if expression else env.reward
-    return reward.on_error(config.reward.on_error)
-
-
-def check(config: RunConfig) -> None:
-    """Refuses what cannot work, before anything loads: the environment, the reward, and each stage's settings."""
-    env = environment_of(config)
-    reward_of(config, env)
-    for stage in config.stage:
-        STAGES.get(stage.kind).check(stage, config)
-
-
-def print_plan(config: RunConfig, console: Console) -> None:
-    """The stages in order, with what each will do."""
-    console.print(f"model {config.model.path} · environment {config.env.name} · seed {config.seed}")
-    for number, stage in enumerate(config.stage, 1):
-        console.print(f"{number}. [bold]{stage.name}[/] ({stage.kind}): {STAGES.get(stage.kind).plan(stage)}")
+    policy = config.reward.on_error
+    return reward if policy is None else reward.on_error(policy)
 
 
 def run_pipeline(config: RunConfig, folder: RunFolder, console: Console) -> None:
-    """Runs or resumes every stage; finished ones are skipped."""
+    """Runs or resumes every stage; finished ones are skipped.
+
+    Raises:
+        WorkError: The disk is full, or training broke down.
+    """
+    folder.adopt(config)
     quiet_libraries()
     run = Run(config, folder, console)
-    folder.adopt(config)
-    finished = {entry["name"]: entry for entry in folder.manifest()["stages"] if entry["status"] == "done"}
+    finished = finished_stages(folder.path)
     _set_threads(config)
     for stage in config.stage:
         if stage.name in finished:
@@ -123,8 +114,17 @@ def run_pipeline(config: RunConfig, folder: RunFolder, console: Console) -> None
 
 
 def _run_stage(stage: StageConfig, run: Run) -> None:
-    console, started = run.console, time.time()
-    console.rule(f"[bold]{stage.name}[/] [dim]{STAGES.get(stage.kind).plan(stage)}[/]", align="left")
+    run.console.rule(f"[bold]{stage.name}[/] [dim]{STAGES.get(stage.kind).plan(stage)}[/]", align="left")
+    try:
+        _record_stage(stage, run)
+    except Exception as error:  # safetensors, torch and Arrow each have their own for a full disk
+        if problem := disk_problem(error):
+            raise WorkError(_disk_message(stage, run.folder, problem)) from error
+        raise
+
+
+def _record_stage(stage: StageConfig, run: Run) -> None:
+    started = time.time()
     entry = {
         "name": stage.name,
         "kind": stage.kind,
@@ -136,6 +136,15 @@ def _run_stage(stage: StageConfig, run: Run) -> None:
     result: StageResult = STAGES.get(stage.kind).run(stage, run)
     entry |= {"status": "done", "finished": _utc(time.time()), "seconds": round(time.time() - started, 1)}
     run.folder.record_stage({**entry, "model": _relative(result.model, run.folder.path), "metrics": result.metrics})
+    shutil.rmtree(run.folder.checkpoints / stage.name, ignore_errors=True)  # not before the stage counts as done
+
+
+def _disk_message(stage: StageConfig, folder: RunFolder, problem: str) -> str:
+    step = last_step(folder.checkpoints / stage.name)
+    goes_on = (
+        f"the checkpoint of step {step} is whole, and the same command goes on from it" if step else "run it again"
+    )
+    return f"stage {stage.name}: {folder.path} cannot be written ({problem}): free some space; {goes_on}"
 
 
 def _relative(path: Path | None, folder: Path) -> str | None:

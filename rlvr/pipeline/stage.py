@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rlvr.config.schema import RunConfig, StageConfig
+from rlvr.models.memory import Workload
 
 if TYPE_CHECKING:
     from rlvr.pipeline.run import Run
@@ -49,6 +50,11 @@ class Stage(ABC):
     @abstractmethod
     def plan(config: Any) -> str:
         """What it will do, in one line of at most 80 characters."""
+
+    @staticmethod
+    def workload(config: Any) -> Workload | None:
+        """What it holds in memory while it trains; by default it does not train."""
+        return None
 
     @staticmethod
     @abstractmethod

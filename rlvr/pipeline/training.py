@@ -1,28 +1,25 @@
-"""What SFT and GRPO share: settings for TRL, checkpoints that are whole, resuming, and a clean stop on a signal."""
+"""What SFT and GRPO share: their settings, TRL's arguments, resuming from a whole checkpoint, and a clean stop."""
 
-import json
-import shutil
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import fields
+import os
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pydantic import Field
 
 from rlvr.config.schema import StageConfig
-from rlvr.pipeline.files import new_folder
+from rlvr.config.trl_settings import trl_settings
+from rlvr.models.adapters import LoraSettings
+from rlvr.pipeline.checkpoints import last_checkpoint, step_of
 from rlvr.pipeline.stage import StageResult
+from rlvr.replacing import new_folder
 from rlvr_rewards.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
-    from transformers import Trainer
+    from transformers import PreTrainedModel, Trainer
 
+    from rlvr.pipeline.progress import ProgressCallback
     from rlvr.pipeline.run import Run
-
-COMPLETE = "complete"
-"""A file in a checkpoint that is written last: a checkpoint without it was cut short, and is not used."""
 
 
 class TrainingConfig(StageConfig):
@@ -32,35 +29,93 @@ class TrainingConfig(StageConfig):
         steps: Optimizer steps.
         learning_rate: Its peak; the schedule is TRL's `lr_scheduler_type`.
         save_steps: Steps between checkpoints.
+        micro_batch_size: Rows that one device takes at once; gradients add up over a step's. By default all of them.
+        lora: Trains an adapter instead of all weights.
         trl: Any setting of TRL under TRL's own name.
     """
+
+    trl_class: ClassVar[str]
+    """TRL's dataclass of settings, such as `GRPOConfig`."""
+    ours: ClassVar[dict[str, str]] = {
+        "max_steps": "steps",
+        "learning_rate": "learning_rate",
+        "save_steps": "save_steps",
+        "gradient_accumulation_steps": "micro_batch_size",
+        "per_device_train_batch_size": "micro_batch_size",
+        "output_dir": "--run-dir",
+        "seed": "seed of the run",
+        "resume_from_checkpoint": "the same command again",
+    }
+    """TRL's names of what is set otherwise here, with what to write instead."""
 
     steps: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     save_steps: int = Field(default=50, ge=1)
+    micro_batch_size: int | None = Field(default=None, ge=1)
+    lora: LoraSettings | None = None
     trl: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def rows_per_step(self) -> int:
+        """Rows of one optimizer step, over all devices."""
+        raise NotImplementedError
 
-def check_trl_settings(config: TrainingConfig, trl_config: type, ours: dict[str, str]) -> None:
-    """Refuses a setting that TRL does not know, and one that the stage sets itself.
+    @classmethod
+    def advice(cls, key: str, stage: str) -> str | None:
+        if key in cls.ours:
+            return f"write {cls.ours[key]} instead of {key}"
+        if key in trl_settings(cls.trl_class):
+            return f"{key} is a setting of TRL: write stage.{stage}.trl.{key}, in a file under [stage.trl]"
+        return None
+
+
+def check_training(config: TrainingConfig) -> None:
+    """Refuses TRL settings that TRL does not know or that are set otherwise, and rows that cannot be dealt out."""
+    known = trl_settings(config.trl_class)
+    for name in config.trl:
+        if name in config.ours:
+            raise UserError(f"stage {config.name}: write {config.ours[name]} instead of trl.{name}")
+        if name not in known:
+            raise unknown_name(f"TRL setting in stage {config.name}", name, known)
+    batch_arguments(config)
+
+
+def batch_arguments(config: TrainingConfig) -> dict[str, int]:
+    """How a step's rows are dealt out to devices, and on each to passes.
+
+    Raises:
+        UserError: They cannot be dealt out evenly.
+    """
+    rows, num_devices = config.rows_per_step, int(os.environ.get("WORLD_SIZE", "1"))
+    if rows % num_devices:
+        raise UserError(f"stage {config.name}: the {rows} rows of a step do not divide over {num_devices} processes")
+    micro = config.micro_batch_size or rows // num_devices
+    if (rows // num_devices) % micro:
+        raise UserError(
+            f"stage {config.name}: micro_batch_size {micro} does not divide the {rows // num_devices} rows of a step "
+            "on a device"
+        )
+    return {"per_device_train_batch_size": micro, "gradient_accumulation_steps": rows // num_devices // micro}
+
+
+def common_arguments(config: TrainingConfig, run: "Run", base: str) -> dict[str, Any]:
+    """The settings of TRL's trainers that do not depend on the algorithm.
+
+    On a GPU: bfloat16 arithmetic, fused AdamW (TRL's default), and recomputed activations in models that are large
+    enough for it to matter. On a CPU: float32, nothing recomputed.
 
     Args:
         config: The stage.
-        trl_config: TRL's dataclass of settings, such as `GRPOConfig`.
-        ours: TRL's names of the settings that the stage has keys for, with those keys.
+        run: The run.
+        base: The path of the model that the stage starts from.
     """
-    known = {field.name for field in fields(trl_config)}
-    for name in config.trl:
-        if name in ours:
-            raise UserError(f"stage {config.name}: set {ours[name]!r} of the stage itself instead of trl.{name}")
-        if name not in known:
-            raise unknown_name("TRL setting", name, known)
-
-
-def common_arguments(config: TrainingConfig, run: "Run") -> dict[str, Any]:
-    """The settings of TRL's trainers that do not depend on the algorithm."""
     import torch
 
+    from rlvr.models.memory import recomputes_activations
+    from rlvr.models.shape import shape_of
+
+    on_gpu = torch.cuda.is_available()
+    shape = shape_of(run.config.model.model_copy(update={"path": base}))
     return {
         "output_dir": str(run.folder.checkpoints / config.name),
         "max_steps": config.steps,
@@ -68,89 +123,62 @@ def common_arguments(config: TrainingConfig, run: "Run") -> dict[str, Any]:
         "save_steps": config.save_steps,
         "save_total_limit": 2,
         "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # otherwise a loss that is no number is logged as the mean of those before
         "seed": run.seed(stage=config.name, purpose="trainer") % 2**32,
-        "use_cpu": not torch.cuda.is_available(),
-        "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+        "use_cpu": not on_gpu,
+        "bf16": on_gpu and torch.cuda.is_bf16_supported(),
         "report_to": "none",
         "disable_tqdm": True,
-        "dataloader_pin_memory": torch.cuda.is_available(),
-        "gradient_checkpointing": torch.cuda.is_available(),
+        "dataloader_pin_memory": on_gpu,
+        "gradient_checkpointing": on_gpu and (shape is None or recomputes_activations(shape)),
+        **batch_arguments(config),
     }
 
 
-def train(trainer: "Trainer", config: TrainingConfig, run: "Run", progress: "Any") -> StageResult:
+def trl_config(config: TrainingConfig, arguments: dict[str, Any]) -> Any:
+    """TRL's settings for a stage: ours, and over them what the config passes through.
+
+    Raises:
+        UserError: TRL refuses a value.
+    """
+    import trl
+
+    try:
+        return getattr(trl, config.trl_class)(**{**arguments, **config.trl})
+    except (ValueError, TypeError, ImportError) as error:
+        raise UserError(f"stage {config.name}: TRL refuses its settings: {error}") from error
+
+
+def train(trainer: "Trainer", config: TrainingConfig, run: "Run", progress: "ProgressCallback") -> StageResult:
     """Trains from the last whole checkpoint, or from the start, and saves the model.
+
+    The checkpoints stay until the pipeline has recorded the stage as done.
 
     Raises:
         KeyboardInterrupt: A signal asked to stop; a checkpoint was written first.
+        WorkError: The loss, a gradient or a weight is no finite number.
     """
     from transformers import PrinterCallback
 
-    from rlvr.pipeline.callbacks import CheckpointMarker, MetricsWriter, StopRequest
+    from rlvr.pipeline.callbacks import CheckpointMarker, DivergenceGuard, MetricsCallback, StopRequest
+    from rlvr.pipeline.metrics import Metrics
+    from rlvr.stopping import stop_asks
 
     trainer.remove_callback(PrinterCallback)
-    folder = Path(str(trainer.args.output_dir))
-    checkpoint = last_checkpoint(folder)
+    checkpoint = last_checkpoint(Path(str(trainer.args.output_dir)))
     step = step_of(checkpoint) if checkpoint else 0
     if checkpoint:
         run.console.print(f"[yellow]{config.name}: resuming from step {step} of {config.steps}[/]")
     stop = StopRequest()
-    for callback in (
-        CheckpointMarker(),
-        stop,
-        MetricsWriter(run.folder.path / "metrics.jsonl", config.name, step),
-        progress,
-    ):
+    metrics = MetricsCallback(Metrics(run.folder.path / "metrics.jsonl", config.name, step))
+    for callback in (DivergenceGuard(config.name), CheckpointMarker(), stop, metrics, progress):
         trainer.add_callback(callback)
-    with stop_on_signals(stop):
+    with stop_asks(stop.request), closing(progress):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     stop.raise_if_requested()
     model = run.folder.models / config.name
     with new_folder(model) as target:
         trainer.save_model(str(target))
-    shutil.rmtree(folder, ignore_errors=True)
-    return StageResult(model, progress.summary())
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The latest whole checkpoint; those that a crash cut short are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=step_of) if folder.is_dir() else []
-    for path in found:
-        if not (path / COMPLETE).exists():
-            shutil.rmtree(path)
-    whole = [path for path in found if path.exists()]
-    return whole[-1] if whole else None
-
-
-def step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.rpartition("-")[2])
-
-
-@contextmanager
-def stop_on_signals(stop: Any) -> Iterator[None]:
-    """The first SIGINT or SIGTERM asks training to stop after a checkpoint; a second one stops at once."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, frame: Any) -> None:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-        stop.request(number)
-
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def drop_metrics_after(path: Path, stage: str, step: int) -> None:
-    """Removes a stage's lines after a step, so that a resumed run does not report a step twice."""
-    if not path.exists():
-        return
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-    kept = [line for line in lines if line["stage"] != stage or line["step"] <= step]
-    from rlvr.pipeline.files import write_text
-
-    write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+        if config.lora:
+            cast("PreTrainedModel", trainer.model).config.save_pretrained(target)  # PEFT looks at it when the next adapter is trained on this
+    return StageResult(model, progress.last)

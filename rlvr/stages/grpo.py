@@ -1,30 +1,29 @@
 """`grpo`: group relative policy optimization (Shao et al. 2024, arXiv 2402.03300) on the environment's reward."""
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from rlvr.config.schema import RunConfig
+from rlvr.models.adapters import peft_config
+from rlvr.models.memory import Workload
+from rlvr.models.room import check_budget
 from rlvr.pipeline.stage import Stage, StageResult
-from rlvr.pipeline.training import TrainingConfig, check_trl_settings, common_arguments, train
+from rlvr.pipeline.training import (
+    TrainingConfig,
+    batch_arguments,
+    check_training,
+    common_arguments,
+    train,
+    trl_config,
+)
 from rlvr_envs.seeds import canonical_json
-from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from rlvr.pipeline.run import Run
-
-_OURS = {
-    "max_steps": "steps",
-    "learning_rate": "learning_rate",
-    "save_steps": "save_steps",
-    "num_generations": "group_size",
-    "max_completion_length": "max_new_tokens",
-    "per_device_train_batch_size": "prompts_per_step and group_size",
-    "temperature": "temperature",
-}
 
 
 class GRPOStageConfig(TrainingConfig):
@@ -37,12 +36,25 @@ class GRPOStageConfig(TrainingConfig):
         temperature: Of sampling.
     """
 
+    trl_class: ClassVar[str] = "GRPOConfig"
+    ours: ClassVar[dict[str, str]] = {
+        **TrainingConfig.ours,
+        "num_generations": "group_size",
+        "max_completion_length": "max_new_tokens",
+        "temperature": "temperature",
+        "generation_batch_size": "prompts_per_step and group_size",
+    }
+
     steps: int = Field(default=200, ge=1)
     learning_rate: float = Field(default=2e-4, gt=0)
     prompts_per_step: int = Field(default=16, ge=1)
     group_size: int = Field(default=8, ge=2)
     max_new_tokens: int = Field(default=64, ge=1)
     temperature: float = Field(default=1.0, gt=0)
+
+    @property
+    def rows_per_step(self) -> int:
+        return self.prompts_per_step * self.group_size
 
 
 class GRPOStage(Stage):
@@ -53,43 +65,55 @@ class GRPOStage(Stage):
 
     @staticmethod
     def check(config: GRPOStageConfig, run: RunConfig) -> None:
-        from trl import GRPOConfig
-
-        check_trl_settings(config, GRPOConfig, _OURS)
-        if run.model.path == "scratch" and config.max_new_tokens >= run.model.scratch.context_length:
-            raise UserError(
-                f"stage {config.name}: max_new_tokens {config.max_new_tokens} leaves no room for a prompt in "
-                f"model.scratch.context_length {run.model.scratch.context_length}"
-            )
+        check_training(config)
+        check_budget(config.name, config.max_new_tokens, run.model)
 
     @staticmethod
     def plan(config: GRPOStageConfig) -> str:
-        return f"{config.steps} steps of {config.prompts_per_step} prompts x {config.group_size} completions"
+        trained = f", LoRA r {config.lora.r}" if config.lora else ""
+        return (
+            f"{config.steps} steps of {config.prompts_per_step} prompts x {config.group_size} completions, "
+            f"learning rate {config.learning_rate:g}{trained}"
+        )
+
+    @staticmethod
+    def workload(config: GRPOStageConfig) -> Workload:
+        from rlvr.engine.sampling import MAX_ROWS
+
+        return Workload(
+            rows=batch_arguments(config)["per_device_train_batch_size"],
+            sampled_rows=min(config.rows_per_step, MAX_ROWS),
+            max_new_tokens=config.max_new_tokens,
+            lora=config.lora,
+            reference=float(config.trl.get("beta", 0)) > 0,
+            optimizer=str(config.trl.get("optim", "")),
+        )
 
     @staticmethod
     def run(config: GRPOStageConfig, run: "Run") -> StageResult:
-        from trl import GRPOConfig
-
         from rlvr.engine.torch_sampler import TorchSampler
         from rlvr.engine.trainer import GroupTrainer, Origin
         from rlvr.models.chat import end_of_turn_ids, pad_id
         from rlvr.models.load import load_model, load_tokenizer
+        from rlvr.models.room import check_prompts
+        from rlvr.pipeline.checkpoints import last_checkpoint, step_of
         from rlvr.pipeline.progress import ProgressCallback
-        from rlvr.pipeline.training import last_checkpoint, step_of
         from rlvr.traces.store import TraceWriter
 
         path = run.model_before(config)
         arguments: dict[str, Any] = {
-            **common_arguments(config, run),
-            "per_device_train_batch_size": config.prompts_per_step * config.group_size,
+            **common_arguments(config, run, path),
             "num_generations": config.group_size,
             "max_completion_length": config.max_new_tokens,
             "temperature": config.temperature,
             "lr_scheduler_type": "constant_with_warmup",
             "warmup_steps": 5,
-            **config.trl,
         }
+        args = trl_config(config, arguments)
         tokenizer = load_tokenizer(path, run.config.model)
+        model = load_model(path, run.config.model, train_all=config.lora is None)
+        tasks = training_tasks(config, run)
+        check_prompts(config.name, tokenizer, model, tasks["prompt"], config.max_new_tokens)
         traces = TraceWriter(run.folder.traces, config.name, "train")
         checkpoint = last_checkpoint(run.folder.checkpoints / config.name)
         traces.drop_after(step_of(checkpoint) if checkpoint else 0)
@@ -99,10 +123,11 @@ class GRPOStage(Stage):
             make_sampler=lambda model: TorchSampler(model, end_of_turn_ids(model, tokenizer), pad_id(tokenizer)),
             traces=traces,
             origin=Origin(run.folder.path.name, config.name, run.config.seed),
-            model=load_model(path, run.config.model),
-            args=GRPOConfig(**arguments),
-            train_dataset=training_tasks(config, run),
+            model=model,
+            args=args,
+            train_dataset=tasks,
             processing_class=tokenizer,
+            peft_config=peft_config(config.lora),
         )
         shown = {
             "reward": "reward",

@@ -1,25 +1,28 @@
 """`sft`: supervised fine-tuning on the environment's gold completions, the loss on the completion only."""
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from rlvr.config.schema import RunConfig
+from rlvr.models.adapters import peft_config
+from rlvr.models.memory import Workload
 from rlvr.pipeline.stage import Stage, StageResult
-from rlvr.pipeline.training import TrainingConfig, check_trl_settings, common_arguments, train
+from rlvr.pipeline.training import (
+    TrainingConfig,
+    batch_arguments,
+    check_training,
+    common_arguments,
+    train,
+    trl_config,
+)
+from rlvr_envs import Message
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from rlvr.pipeline.run import Run
-
-_OURS = {
-    "max_steps": "steps",
-    "learning_rate": "learning_rate",
-    "save_steps": "save_steps",
-    "per_device_train_batch_size": "batch_size",
-}
 
 
 class SFTStageConfig(TrainingConfig):
@@ -30,10 +33,16 @@ class SFTStageConfig(TrainingConfig):
         num_examples: Training tasks whose gold is learned from; they repeat where steps need more.
     """
 
+    trl_class: ClassVar[str] = "SFTConfig"
+
     steps: int = Field(default=300, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     batch_size: int = Field(default=64, ge=1)
     num_examples: int = Field(default=5000, ge=1)
+
+    @property
+    def rows_per_step(self) -> int:
+        return self.batch_size
 
 
 class SFTStage(Stage):
@@ -44,36 +53,53 @@ class SFTStage(Stage):
 
     @staticmethod
     def check(config: SFTStageConfig, run: RunConfig) -> None:
-        from trl import SFTConfig
-
-        check_trl_settings(config, SFTConfig, _OURS)
+        check_training(config)
 
     @staticmethod
     def plan(config: SFTStageConfig) -> str:
-        return f"{config.steps} steps of {config.batch_size} golds, learning rate {config.learning_rate:g}"
+        trained = f", LoRA r {config.lora.r}" if config.lora else ""
+        return f"{config.steps} steps of {config.batch_size} golds, learning rate {config.learning_rate:g}{trained}"
+
+    @staticmethod
+    def workload(config: SFTStageConfig) -> Workload:
+        return Workload(
+            rows=batch_arguments(config)["per_device_train_batch_size"],
+            sampled_rows=0,
+            max_new_tokens=None,
+            lora=config.lora,
+            reference=False,
+            optimizer=str(config.trl.get("optim", "")),
+        )
 
     @staticmethod
     def run(config: SFTStageConfig, run: "Run") -> StageResult:
-        from trl import SFTConfig, SFTTrainer
+        from trl import SFTTrainer
 
+        from rlvr.models.chat import check_template
         from rlvr.models.load import load_model, load_tokenizer
+        from rlvr.models.room import check_prompts
         from rlvr.pipeline.progress import ProgressCallback
 
         path = run.model_before(config)
         arguments: dict[str, Any] = {
-            **common_arguments(config, run),
-            "per_device_train_batch_size": config.batch_size,
+            **common_arguments(config, run, path),
             "completion_only_loss": True,
             "max_length": None,
             "lr_scheduler_type": "cosine",
             "warmup_steps": max(1, config.steps // 20),
-            **config.trl,
         }
+        args = trl_config(config, arguments)
+        tokenizer = load_tokenizer(path, run.config.model)
+        model = load_model(path, run.config.model, train_all=config.lora is None)
+        examples = gold_examples(config, run)
+        check_prompts(config.name, tokenizer, model, _conversations(examples), max_new_tokens=0)
+        check_template(path, tokenizer, _conversations(examples.select(range(min(10, len(examples))))))
         trainer = SFTTrainer(
-            model=load_model(path, run.config.model),
-            args=SFTConfig(**arguments),
-            train_dataset=gold_examples(config, run),
-            processing_class=load_tokenizer(path, run.config.model),
+            model=model,
+            args=args,
+            train_dataset=examples,
+            processing_class=tokenizer,
+            peft_config=peft_config(config.lora),
         )
         shown = {"loss": "loss", "mean_token_accuracy": "token accuracy"}
         return train(trainer, config, run, ProgressCallback(run.console, config.name, shown))
@@ -90,3 +116,7 @@ def gold_examples(config: SFTStageConfig, run: "Run") -> "Dataset":
             for task in tasks
         ]
     )
+
+
+def _conversations(examples: "Dataset") -> list[list[Message]]:
+    return [[*prompt, *completion] for prompt, completion in zip(*examples[:].values(), strict=True)]

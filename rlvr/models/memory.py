@@ -1,0 +1,90 @@
+"""How much memory a training stage needs on each device: an estimate from shapes alone, to be had before loading.
+
+It counts what grows with the model and the batch, not the allocator's waste or the library's own few hundred MB. The
+attention is taken to be fused (no T x T matrix is kept). Off by some tens of percent is to be expected.
+"""
+
+from dataclasses import dataclass
+
+from rlvr.models.adapters import LoraSettings
+from rlvr.models.room import Lengths
+from rlvr.models.shape import ModelShape
+
+_RECOMPUTES_FROM = 500_000_000
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a training stage holds at once on one device.
+
+    Attributes:
+        rows: Rows of one forward and backward pass.
+        sampled_rows: Completions under way at once while sampling; 0 where none are sampled.
+        max_new_tokens: The most tokens of a completion; `None`: as many as the longest gold has.
+        lora: The adapter that is trained; `None`: all weights.
+        reference: Whether a second, frozen copy of the model is kept (KL to it, without an adapter).
+        optimizer: TRL's `optim`; names with `8bit` keep a byte a moment.
+    """
+
+    rows: int
+    sampled_rows: int
+    max_new_tokens: int | None
+    lora: LoraSettings | None
+    reference: bool
+    optimizer: str = "adamw"
+
+
+def memory_estimate(shape: ModelShape, work: Workload, lengths: Lengths, activation_bytes: int = 2) -> dict[str, int]:
+    """Bytes by what they are for; those of sampling and updating take turns, so that only the larger one counts.
+
+    With N weights of w bytes, N' trained ones, L layers, B rows of T = prompt + completion tokens (C of completion),
+    hidden size h, MLP width m, vocabulary V, K key-value heads of d values, and a bytes an activation:
+
+        weights      N w            (w = 4 where all weights are trained, as saved with an adapter) + 4 N' of an adapter
+        gradients    4 N'
+        optimizer    2 * 4 N'       (AdamW's two moments; 2 N' in 8 bits)
+        reference    N w            (KL without an adapter)
+        activations  B T L a (8 h + 4 m); recomputed (N >= 500 M): B T a (L h + 8 h + 4 m)
+        logits       B C 2 * 4 V    (float32, and their gradient)
+        cache        B_s T L a 2 K d   (while sampling B_s completions)
+
+    Args:
+        shape: Of the model.
+        work: Of the stage.
+        lengths: Of the prompts and golds.
+        activation_bytes: 2 in bfloat16 (GPU), 4 in float32 (CPU).
+    """
+    weight_bytes = shape.bytes_per_weight if work.lora else 4
+    trained = lora_params(shape, work.lora) if work.lora else shape.num_params
+    completion = lengths.gold if work.max_new_tokens is None else work.max_new_tokens
+    tokens = lengths.prompt + completion
+    layer = 8 * shape.hidden_size + 4 * shape.mlp_size
+    kept = layer * shape.num_layers
+    if recomputes_activations(shape):
+        kept = shape.num_layers * shape.hidden_size + layer
+    parts = {
+        "weights": round(shape.num_params * weight_bytes) + (4 * trained if work.lora else 0),
+        "gradients": 4 * trained,
+        "optimizer": (2 if "8bit" in work.optimizer else 8) * trained,
+        "reference": round(shape.num_params * weight_bytes) if work.reference and not work.lora else 0,
+    }
+    update = {
+        "activations": work.rows * tokens * kept * activation_bytes,
+        "logits": work.rows * completion * 8 * shape.vocab_size,
+    }
+    cache = work.sampled_rows * tokens * shape.num_layers * activation_bytes * 2 * shape.num_kv_heads * shape.head_dim
+    sampling = {"cache": cache}
+    return parts | (update if sum(update.values()) >= cache else sampling)
+
+
+def recomputes_activations(shape: ModelShape) -> bool:
+    """Whether a GPU recomputes activations: from 500 M parameters on; in smaller models the logits fill the memory."""
+    return shape.num_params >= _RECOMPUTES_FROM
+
+
+def lora_params(shape: ModelShape, lora: LoraSettings) -> int:
+    """Weights of an adapter on every matrix of every layer: r (inputs + outputs) each.
+
+    Named target modules may be fewer, which makes this an upper bound.
+    """
+    return shape.num_layers * sum(lora.r * (inputs + outputs) for inputs, outputs in shape.linear_sizes)

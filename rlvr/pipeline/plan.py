@@ -1,0 +1,107 @@
+"""What a run would do, told before anything loads: its stages, reward, memory, and what its folder already holds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from rlvr.config.schema import SCRATCH, RunConfig, StageConfig
+from rlvr.models.memory import memory_estimate
+from rlvr.models.room import Lengths, check_chat_template, sample_lengths
+from rlvr.models.shape import ModelShape, shape_of
+from rlvr.pipeline.checkpoints import last_step
+from rlvr.pipeline.folder import finished_stages, refuse_other_config
+from rlvr.pipeline.run import environment_of, reward_of
+from rlvr.stages import STAGES
+from rlvr_rewards.errors import UserError
+
+
+def check(config: RunConfig) -> None:
+    """Refuses what cannot work, before anything loads: environment, reward, model folder and each stage's settings."""
+    env = environment_of(config)
+    reward_of(config, env)
+    shape_of(config.model)
+    check_chat_template(config.model)
+    for stage in config.stage:
+        STAGES.get(stage.kind).check(stage, config)
+
+
+def print_plan(config: RunConfig, folder: Path, console: Console) -> None:
+    """The whole plan, a line a thing.
+
+    Raises:
+        UserError: The run folder belongs to another config.
+    """
+    refuse_other_config(folder, config)
+    for line in plan_lines(config, folder):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def plan_lines(config: RunConfig, folder: Path) -> Iterator[str]:
+    """The plan of a checked config for a run folder that may not exist yet."""
+    shape, lengths = shape_of(config.model), _lengths(config)
+    yield f"model   {config.model.path}: {_describe(shape, config)}"
+    yield f"env     {config.env.name}{''.join(f' {key}={value}' for key, value in config.env.options.items())}"
+    reward = reward_of(config, environment_of(config))
+    yield f"reward  at most {reward.max:g}, parts {', '.join(reward.part_names())}"
+    yield f"folder  {folder}{'' if (folder / 'config.toml').exists() else ' (new)'}; seed {config.seed}"
+    finished = finished_stages(folder)
+    for number, stage in enumerate(config.stage, 1):
+        yield f"{number}. {stage.name} ({stage.kind}): {STAGES.get(stage.kind).plan(stage)}"
+        if state := _state(stage, folder, finished):
+            yield f"   {state}"
+        yield f"   {_settings(stage)}"
+        yield from (f"   {line}" for line in _memory_lines(stage, shape, lengths))
+
+
+def _state(stage: StageConfig, folder: Path, finished: set[str]) -> str:
+    if stage.name in finished:
+        return "finished before: would be skipped"
+    step = last_step(folder / "checkpoints" / stage.name)
+    return f"would go on from the checkpoint of step {step}" if step else ""
+
+
+def _settings(stage: StageConfig) -> str:
+    settings = stage.model_dump(mode="json", exclude={"kind", "name"}, exclude_none=True)
+    return " · ".join(f"{name} {_short(value)}" for name, value in settings.items() if value not in ((), [], {}))
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}={_short(inner)}" for name, inner in value.items()) + "}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _describe(shape: ModelShape | None, config: RunConfig) -> str:
+    if shape is None:
+        return "size unknown until it is downloaded"
+    made = "made from nothing, at most " if config.model.path == SCRATCH else ""
+    return (
+        f"{made}{shape.num_params / 1e6:,.1f} M parameters, {shape.num_layers} layers of {shape.hidden_size}, "
+        f"context {shape.context_length} tokens"
+    )
+
+
+def _lengths(config: RunConfig) -> Lengths | UserError:
+    try:
+        return sample_lengths(environment_of(config), config.model, config.seed)
+    except UserError as error:
+        return error
+
+
+def _memory_lines(stage: StageConfig, shape: ModelShape | None, lengths: Lengths | UserError) -> Iterator[str]:
+    work = STAGES.get(stage.kind).workload(stage)
+    if work is None:
+        return
+    if shape is None:
+        yield "memory: unknown until the model is downloaded"
+    elif isinstance(lengths, UserError):
+        yield f"memory: unknown without a prompt to measure ({lengths})"
+    else:
+        parts = memory_estimate(shape, work, lengths)
+        listed = ", ".join(f"{name} {_size(size)}" for name, size in parts.items() if size)
+        yield f"memory a device, in bfloat16, estimated: {_size(sum(parts.values()))} ({listed})"
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.1f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.0f} MiB"
