@@ -1,10 +1,11 @@
 """`rlvr score` on the published tasks: every gold, 20,000 ways to be wrong, and every baseline. Markdown on stdout.
 
 python benchmarks/scoring_tables.py gsm8k ../shared/data/gsm8k      # a folder with train.jsonl and test.jsonl
-python benchmarks/scoring_tables.py scheduling                      # 1,000 tasks of each tier
+python benchmarks/scoring_tables.py baselines                       # 1,000 tasks of each environment that makes its own
+python benchmarks/scoring_tables.py baselines "scheduling?tier=hard" --num-tasks 200
 
 The completions are written as JSONL into a temporary folder and scored by the command itself; the tables are what it
-wrote, gathered by kind. The exit code is 1 where a wrong answer succeeds, or a right one fails.
+wrote, gathered by kind. The exit code is 1 where a wrong answer succeeds, or a right one (gold, optimal) fails.
 """
 
 import argparse
@@ -28,7 +29,8 @@ from rlvr_envs.scheduling.generator import Tier
 from rlvr_envs.seeds import derive_random
 from rlvr_rewards.numerals import read_number
 
-TIERS = tuple(f"scheduling?tier={tier}" for tier in Tier)
+GSM8K = "../shared/data/gsm8k"
+GENERATED = (*(f"scheduling?tier={tier}" for tier in Tier), "arithmetic", "countdown")
 SCALES = (
     "hundred",
     "thousand",
@@ -174,20 +176,23 @@ RIGHT: dict[str, Write] = {
 
 
 def main() -> int:
-    """Prints the tables of one environment."""
+    """Prints the tables of one job."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("gsm8k", "scheduling"))
-    parser.add_argument("path", nargs="?", default="../shared/data/gsm8k", help="the GSM8K folder")
+    parser.add_argument("what", choices=("gsm8k", "baselines"))
+    parser.add_argument(
+        "given", nargs="*", help=f"the GSM8K folder ({GSM8K}), or environments ({', '.join(GENERATED)})"
+    )
     parser.add_argument("--num-wrong", type=int, default=20_000, help="wrong completions in all")
-    parser.add_argument("--num-tasks", type=int, default=1000, help="scheduling tasks of each tier")
+    parser.add_argument("--num-tasks", type=int, default=1000, help="tasks of each environment")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    return gsm8k_tables(args) if args.what == "gsm8k" else scheduling_tables(args)
+    return gsm8k_tables(args) if args.what == "gsm8k" else baseline_tables(args)
 
 
 def gsm8k_tables(args: argparse.Namespace) -> int:
     """Golds, then wrong completions by kind, then right ones in other words; 1 where one is judged amiss."""
-    env, spec = make("gsm8k", path=args.path), f"gsm8k?path={args.path}"
+    spec = f"gsm8k?path={args.given[0] if args.given else GSM8K}"
+    env = make(spec)
     cases = make_cases(env, args.seed)
     per_kind = args.num_wrong // len(WRONG)
     golds = print_table(spec, "golds", (("gold", case.task, env.gold(case.task)) for case in cases))
@@ -197,10 +202,10 @@ def gsm8k_tables(args: argparse.Namespace) -> int:
     return int(bool(amiss))
 
 
-def scheduling_tables(args: argparse.Namespace) -> int:
-    """Every baseline and gold on the same tasks, tier by tier; 1 where gold or the solver falls short."""
+def baseline_tables(args: argparse.Namespace) -> int:
+    """Every baseline and gold on the same tasks of each environment; 1 where gold or the optimum falls short."""
     amiss = 0
-    for spec in TIERS:
+    for spec in args.given or GENERATED:
         env = make(spec)
         tasks = list(islice(env.rows("test", args.seed), args.num_tasks))
         records = print_table(spec, "baselines", baseline_completions(env, tasks, args.seed))
