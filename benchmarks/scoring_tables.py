@@ -180,7 +180,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("gsm8k", "baselines"))
     parser.add_argument(
-        "given", nargs="*", help=f"the GSM8K folder ({GSM8K}), or environments ({', '.join(GENERATED)})"
+        "given", nargs="*", help="the GSM8K folder; or environments, by default all that make their own"
     )
     parser.add_argument("--num-wrong", type=int, default=20_000, help="wrong completions in all")
     parser.add_argument("--num-tasks", type=int, default=1000, help="tasks of each environment")
