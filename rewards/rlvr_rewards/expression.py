@@ -6,6 +6,7 @@ node by node. Nothing is evaluated: names are looked up in the catalogue, and on
 
 import ast
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from rlvr_rewards.algebra import Reward
@@ -35,6 +36,8 @@ def parse_reward(text: str, lookup: Callable[[str], Reward] = REWARDS.get) -> Re
         raise UserError(f"reward: {len(text)} characters are too many (at most {MAX_CHARACTERS}): compose it in Python")
     path, colon, name = text.strip().rpartition(":")
     if colon and path.endswith(".py") and name.isidentifier():
+        if set("*+&") & set(path) and not Path(path).is_file():
+            raise UserError(f"reward {_shortened(text)}: put quotes around the file, as in 0.5*'my_reward.py:brief'")
         return lookup(text.strip())
     source = f"({text}\n)"  # the brackets let it run over several lines
     try:

@@ -130,3 +130,8 @@ def test_hostile_text_is_refused_or_read_but_never_run(text):
 def test_any_text_is_a_reward_or_a_user_error(text):
     with contextlib.suppress(UserError):
         parse_reward(text)
+
+
+def test_a_file_within_an_expression_without_quotes_is_told_to_be_quoted():
+    with pytest.raises(UserError, match="quotes"):
+        parse_reward("2.0*exact_number + 0.5*my_reward.py:brief")
