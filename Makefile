@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.installed
 
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 $(READY): pyproject.toml requirements/cpu.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
@@ -19,6 +19,9 @@ quickstart: $(READY)  ## train a small model from nothing and show that it learn
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest
+
+test-slow: $(READY)  ## start, kill and continue whole runs
+	$(BIN)/python -m pytest -m slow
 
 lint: $(READY)  ## look for mistakes, and for lines that ruff would format differently
 	$(BIN)/ruff check
@@ -40,4 +43,4 @@ bench: $(READY)  ## measure the start-up time, the rewards and the scoring
 clean:  ## remove the environment and what was built
 	rm -rf .venv dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help quickstart test lint types check package bench clean
+.PHONY: help quickstart test test-slow lint types check package bench clean

@@ -28,16 +28,17 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from rlvr.config.load import load_config
+    from rlvr.config.shipped import find_config
     from rlvr.pipeline.environment import prepare_process
     from rlvr.pipeline.folder import RunFolder
     from rlvr.pipeline.plan import check, print_plan
     from rlvr.pipeline.run import run_pipeline
 
-    prepare_process()
+    prepare_process(offline=args.check)
     config = load_config(args.config, args.overrides)
     check(config)
     console = Console()
-    path = Path(args.run_dir or f"runs/{Path(args.config).stem}")
+    path = Path(args.run_dir or f"runs/{find_config(args.config).stem}")
     if args.check:
         print_plan(config, path, console)
         return 0

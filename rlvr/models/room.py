@@ -9,7 +9,7 @@ from typing import Any
 
 from rlvr.config.schema import SCRATCH, ModelConfig
 from rlvr.models.chat import prompt_ids
-from rlvr.models.load import no_chat_template
+from rlvr.models.load import local_folder, no_chat_template
 from rlvr.models.shape import model_folder, shape_of
 from rlvr_envs import Environment, Message
 from rlvr_rewards.errors import UserError
@@ -89,17 +89,18 @@ def check_prompts(
 
 
 def check_chat_template(config: ModelConfig) -> None:
-    """Refuses a model's folder without a chat template; says nothing of a model that is not on this machine yet."""
-    folder = Path(config.path).expanduser() if config.path != SCRATCH else None
-    if folder is None or not folder.is_dir() or (folder / "chat_template.jinja").is_file():
+    """Refuses a model's folder without a tokenizer or chat template; says nothing of a model that is not here yet."""
+    folder = local_folder(config.path) if config.path != SCRATCH else None
+    if folder is None:
         return
     try:
         settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        has_template = (folder / "chat_template.jinja").is_file() or bool(settings.get("chat_template"))
     except FileNotFoundError:
         raise UserError(f"model {config.path}: it has no tokenizer_config.json: get its tokenizer as well") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"model {config.path}: tokenizer_config.json cannot be read ({error})") from None
-    if not settings.get("chat_template"):
+    if not has_template:
         raise no_chat_template(config.path)
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from rlvr.config.schema import SCRATCH, RunConfig, StageConfig
 from rlvr.models.memory import memory_estimate
-from rlvr.models.room import Lengths, check_chat_template, sample_lengths
+from rlvr.models.room import check_chat_template, sample_lengths
 from rlvr.models.shape import ModelShape, shape_of
 from rlvr.pipeline.checkpoints import last_step
 from rlvr.pipeline.folder import finished_stages, refuse_other_config
@@ -39,7 +39,7 @@ def print_plan(config: RunConfig, folder: Path, console: Console) -> None:
 
 def plan_lines(config: RunConfig, folder: Path) -> Iterator[str]:
     """The plan of a checked config for a run folder that may not exist yet."""
-    shape, lengths = shape_of(config.model), _lengths(config)
+    shape = shape_of(config.model)
     yield f"model   {config.model.path}: {_describe(shape, config)}"
     yield f"env     {config.env.name}{''.join(f' {key}={value}' for key, value in config.env.options.items())}"
     reward = reward_of(config, environment_of(config))
@@ -51,7 +51,7 @@ def plan_lines(config: RunConfig, folder: Path) -> Iterator[str]:
         if state := _state(stage, folder, finished):
             yield f"   {state}"
         yield f"   {_settings(stage)}"
-        yield from (f"   {line}" for line in _memory_lines(stage, shape, lengths))
+        yield from (f"   {line}" for line in _memory_lines(stage, config, shape))
 
 
 def _state(stage: StageConfig, folder: Path, finished: set[str]) -> str:
@@ -82,25 +82,21 @@ def _describe(shape: ModelShape | None, config: RunConfig) -> str:
     )
 
 
-def _lengths(config: RunConfig) -> Lengths | UserError:
-    try:
-        return sample_lengths(environment_of(config), config.model, config.seed)
-    except UserError as error:
-        return error
-
-
-def _memory_lines(stage: StageConfig, shape: ModelShape | None, lengths: Lengths | UserError) -> Iterator[str]:
+def _memory_lines(stage: StageConfig, config: RunConfig, shape: ModelShape | None) -> Iterator[str]:
     work = STAGES.get(stage.kind).workload(stage)
     if work is None:
         return
     if shape is None:
         yield "memory: unknown until the model is downloaded"
-    elif isinstance(lengths, UserError):
-        yield f"memory: unknown without a prompt to measure ({lengths})"
-    else:
-        parts = memory_estimate(shape, work, lengths)
-        listed = ", ".join(f"{name} {_size(size)}" for name, size in parts.items() if size)
-        yield f"memory a device, in bfloat16, estimated: {_size(sum(parts.values()))} ({listed})"
+        return
+    try:
+        lengths = sample_lengths(environment_of(config), config.model, config.seed)
+    except UserError as error:
+        yield f"memory: unknown without a prompt to measure ({error})"
+        return
+    parts = memory_estimate(shape, work, lengths)
+    listed = ", ".join(f"{name} {_size(size)}" for name, size in parts.items() if size)
+    yield f"memory a device, in bfloat16, estimated: {_size(sum(parts.values()))} ({listed})"
 
 
 def _size(num_bytes: int) -> str:

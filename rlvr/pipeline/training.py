@@ -180,5 +180,6 @@ def train(trainer: "Trainer", config: TrainingConfig, run: "Run", progress: "Pro
     with new_folder(model) as target:
         trainer.save_model(str(target))
         if config.lora:
-            cast("PreTrainedModel", trainer.model).config.save_pretrained(target)  # PEFT looks at it when the next adapter is trained on this
+            # PEFT looks for the base's config when the next adapter is trained on this one
+            cast("PreTrainedModel", trainer.model).config.save_pretrained(target)
     return StageResult(model, progress.last)

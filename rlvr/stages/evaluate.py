@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from rlvr.config.schema import RunConfig, StageConfig
+from rlvr.models.room import check_budget
 from rlvr.pipeline.stage import Stage, StageResult
 from rlvr_rewards.errors import UserError, unknown_name
 
@@ -52,6 +53,7 @@ class EvaluateStage(Stage):
 
         env = environment_of(run)
         env.require_split(config.split)
+        check_budget(config.name, config.max_new_tokens, run.model)
         names = [stage.name for stage in run.stage]
         before = [BASE, *(s.name for s in run.stage[: names.index(config.name)] if STAGES.get(s.kind).makes_model)]
         for name in config.models:

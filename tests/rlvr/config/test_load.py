@@ -1,0 +1,150 @@
+"""A config's mistakes, each refused in one line that names the way out, before anything heavy is imported."""
+
+import subprocess
+import sys
+
+import pytest
+
+from rlvr.config.load import check_config, load_config
+from rlvr.config.shipped import shipped_configs
+from rlvr.pipeline.plan import check
+from rlvr_rewards import UserError
+
+GOOD = {
+    "env": {"name": "scheduling", "tier": "compact"},
+    "stage": [{"kind": "sft", "steps": 2}, {"kind": "grpo", "steps": 2}, {"kind": "evaluate"}],
+}
+
+
+def config(tmp_path, text='[env]\nname = "scheduling"\n[[stage]]\nkind = "sft"\n[[stage]]\nkind = "grpo"\n', sets=()):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    return load_config(str(path), sets)
+
+
+def refusal(tmp_path, *sets):
+    with pytest.raises(UserError) as caught:
+        check(config(tmp_path, sets=sets))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [
+        ("sead=1", "'seed'"),
+        ("model.pth=x", "'path'"),
+        ("model.scratch.num_layer=2", "'num_layers'"),
+        ("reward.expresion=x", "'expression'"),
+        ("env.teir=hard", "'tier'"),
+        ("stage.sft.batchsize=2", "'batch_size'"),
+        ("stage.grpo.lora.rr=2", "'r'"),
+        ("stage.grpo.trl.betta=0.1", "'beta'"),
+        ("stage.grop.steps=2", "'grpo'"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_at_every_level(tmp_path, given, nearest):
+    assert f"did you mean {nearest}?" in refusal(tmp_path, given)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("stage.grpo.beta=0.04", "write stage.grpo.trl.beta"),
+        ("stage.grpo.num_generations=4", "write group_size instead"),
+        ("stage.grpo.trl.num_generations=4", "write group_size instead of trl.num_generations"),
+        ("stage.sft.trl.output_dir=x", "write --run-dir instead"),
+        ("stage.grpo.micro_batch_size=7", "micro_batch_size 7 does not divide the 128 rows"),
+        ("stage.grpo.max_new_tokens=512", "leaves no room for a prompt in the 512 tokens of model.scratch"),
+        ("stage.grpo.start=evaluate", "unknown start 'evaluate'"),
+        ("stage.sft.start=grpo", "unknown start 'grpo'"),
+        ("stage.grpo.name=sft", "two stages are called 'sft'"),
+        ("stage.grpo.name=base", "choose another name"),
+        ("stage.grpo.name=a/b", "name"),
+        ("stage.grpo.group_size=1", "group_size"),
+        ("stage.grpo.steps=many", "steps"),
+        ("stage.grpo.kind=grop", "did you mean 'grpo'?"),
+        ("env.tier=harder", "harder"),
+        ("env.name=schedulin", "did you mean 'scheduling'?"),
+        ("reward.expression=2*exact_nubmer", "did you mean 'exact_number'?"),
+        ("reward.on_error=drop", "on_error"),
+        ("model.scratch.hidden_size=96", "multiple"),
+        ("model.path=./nowhere", "no such folder"),
+        ("model.dtype=int8", "dtype"),
+        ("stage=1", "stage"),
+        ("stage.grpo=1", "name the stage and its setting"),
+        ("env.name.x=1", "name is not a section"),
+        ("nonsense", "key=value"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_way_out(tmp_path, given, says):
+    sets = ["model.scratch.num_heads=5", given] if "hidden_size" in given else [given]
+    assert says in refusal(tmp_path, *sets)
+
+
+def test_processes_that_do_not_divide_the_batch(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert "do not divide over 3 processes" in refusal(tmp_path, "stage.sft.batch_size=32")
+
+
+def test_set_reaches_every_place(tmp_path):
+    got = config(
+        tmp_path,
+        sets=[
+            "env.tier=hard",
+            "model.path=some/where, quoted?",
+            "stage.grpo.trl.beta=0.04",
+            "stage.grpo.lora.r=8",
+            'stage.grpo.lora.target_modules=["q_proj"]',
+            "stage.sft.steps=7",
+            "reward.on_error=zero",
+            "seed=3",
+        ],
+    )
+    sft, grpo = got.stage
+    assert (got.env.options, got.seed, got.reward.on_error) == ({"tier": "hard"}, 3, "zero")
+    assert got.model.path == "some/where, quoted?"
+    assert (grpo.trl, grpo.lora.r, grpo.lora.target_modules, sft.steps) == ({"beta": 0.04}, 8, ("q_proj",), 7)
+
+
+def test_no_stages_no_env_and_broken_files(tmp_path):
+    for text, says in [
+        ('[env]\nname = "scheduling"\n', "stage"),
+        ('stage = []\n[env]\nname = "scheduling"\n', "stage"),
+        ('[[stage]]\nkind = "sft"\n', "env: is missing"),
+        ('[env]\nname = "scheduling"\n[[stage]]\nsteps = 2\n', "needs a kind"),
+        ("[env\n", "line 1"),
+    ]:
+        with pytest.raises(UserError, match=says):
+            check(config(tmp_path, text))
+    (tmp_path / "run.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match=r"run\.toml"):
+        load_config(str(tmp_path / "run.toml"))
+    with pytest.raises(UserError, match="no such config file"):
+        load_config(str(tmp_path / "absent.toml"))
+    with pytest.raises(UserError, match="did you mean 'quickstart'"):
+        load_config("quikstart")
+
+
+def test_shipped_configs_are_found_from_any_folder_and_say_their_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "quickstart" in shipped_configs()
+    for name, path in shipped_configs().items():
+        assert path.read_text().startswith(f"# rlvr run {name}"), name
+        assert load_config(name).stage
+
+
+def test_a_good_config_checks_and_a_stage_is_called_by_its_kind():
+    checked = check_config(GOOD, "here")
+    check(checked)
+    assert [stage.name for stage in checked.stage] == ["sft", "grpo", "evaluate"]
+
+
+def test_the_check_imports_no_torch_and_no_trl(tmp_path):
+    program = (
+        "import sys; from rlvr.cli import main\n"
+        "assert main(['run', 'quickstart', '--check']) == 0\n"
+        "sys.exit(', '.join({'torch', 'trl', 'transformers'} & {*sys.modules}) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr

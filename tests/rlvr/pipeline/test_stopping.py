@@ -1,0 +1,129 @@
+"""Runs that are stopped on the way go on where they were: nothing is done twice, nothing is lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import rlvr.models.load
+
+ALL_SFT, ALL_GRPO = [1, 2, 3], [1, 2, 3, 4]
+ROWS = 4
+
+
+def check_whole(workshop):
+    assert workshop.is_finished()
+    assert workshop.metric_steps("sft") == ALL_SFT
+    assert workshop.metric_steps("grpo") == ALL_GRPO
+    assert sorted(workshop.trace_steps("grpo")) == sorted(ALL_GRPO * ROWS)
+    assert not list((workshop.run_dir / "checkpoints").glob("*"))
+
+
+def test_a_run_from_end_to_end_and_again(finished, said):
+    check_whole(finished)
+    assert finished.run() == 0
+    assert said().count("finished before, skipped") == 3
+    check_whole(finished)
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_in_grpo_saves_and_the_same_command_goes_on(workshop, said, name, code):
+    workshop.fate(2 * ROWS + 1, name)
+    assert workshop.run("stage.grpo.save_steps=100") == code
+    assert (workshop.run_dir / "checkpoints/grpo/checkpoint-3/complete").exists()
+    said()
+    assert workshop.run("stage.grpo.save_steps=100") == 0
+    printed = said()
+    assert "sft: finished before, skipped" in printed
+    assert "grpo: resuming from step 3 of 4" in printed
+    check_whole(workshop)
+
+
+def test_a_signal_in_evaluation_ends_it_at_once_and_it_is_done_again(workshop, said):
+    workshop.fate(4 * ROWS + 1, "SIGTERM")
+    assert workshop.run() == 143
+    assert workshop.run() == 0
+    assert "grpo: finished before, skipped" in said()
+    check_whole(workshop)
+
+
+def test_a_signal_while_the_model_loads(workshop, monkeypatch):
+    def slow(*_, **__):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rlvr.models.load, "load_model", slow)
+        assert workshop.run() == 143
+    assert workshop.run() == 0
+    check_whole(workshop)
+
+
+def test_a_run_killed_between_two_checkpoints_takes_nothing_twice(workshop, said):
+    """As `kill -9` leaves it: two steps after the last whole checkpoint, and one checkpoint cut short."""
+    workshop.fate(3 * ROWS + 1, "SIGINT")
+    assert workshop.run() == 130
+    for cut_short in (workshop.run_dir / "checkpoints/grpo").glob("checkpoint-*"):
+        if cut_short.name != "checkpoint-3":
+            (cut_short / "complete").unlink(missing_ok=True)
+            (cut_short / "model.safetensors").write_bytes(b"half")
+    with (workshop.run_dir / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "grpo", "st')
+    said()
+    assert workshop.run() == 0
+    assert "resuming from step 3 of 4" in said()
+    check_whole(workshop)
+
+
+def start(workshop, *sets):
+    program = "import sys; from rlvr.cli import main; sys.exit(main(sys.argv[1:]))"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *workshop.argv(*sets)[1:]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def wait_for_step(workshop, process, stage, step):
+    metrics = workshop.run_dir / "metrics.jsonl"
+    while process.poll() is None:
+        if metrics.exists() and f'"stage": "{stage}", "step": {step},' in metrics.read_text():
+            return
+        time.sleep(0.005)
+    raise AssertionError(process.communicate()[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
+@pytest.mark.parametrize(("number", "code"), [("SIGKILL", -9), ("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_process_stopped_in_training_is_continued_by_another(workshop, stage, number, code):
+    sets = ["stage.sft.steps=60", "stage.sft.save_steps=7", "stage.grpo.steps=20", "stage.grpo.save_steps=3"]
+    process = start(workshop, *sets)
+    wait_for_step(workshop, process, stage, 11)
+    process.send_signal(getattr(signal, number))
+    printed = process.communicate(timeout=60)[0]
+    assert process.returncode == code, printed
+    again = start(workshop, *sets)
+    printed = again.communicate(timeout=100)[0]
+    assert again.returncode == 0, printed
+    assert f"{stage}: resuming from step" in printed
+    assert workshop.is_finished()
+    assert workshop.metric_steps("sft") == list(range(1, 61))
+    assert workshop.metric_steps("grpo") == list(range(1, 21))
+    assert sorted(workshop.trace_steps("grpo")) == sorted([*range(1, 21)] * ROWS)
+
+
+@pytest.mark.slow
+def test_a_folder_in_use_by_another_process_is_refused(workshop, said):
+    process = start(workshop, "stage.sft.steps=2000")
+    wait_for_step(workshop, process, "sft", 1)
+    assert workshop.run("stage.sft.steps=2000") == 2
+    assert "in use by another process: wait for it, or choose another --run-dir" in said()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 143
