@@ -12,6 +12,7 @@ Not here: sampling and training. An environment never sees a model, only the tex
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from random import Random
 from typing import Any, ClassVar
 
@@ -37,12 +38,14 @@ class Environment(ABC):
         name: The name it is found by; a noun.
         columns: The columns that every row must have.
         splits: The splits that `rows` knows.
+        metrics: Numbers in [0, 1] that `info` holds for every completion.
         reward: What a completion earns, composed of named parts.
     """
 
     name: ClassVar[str] = ""
     columns: ClassVar[tuple[str, ...]] = ()
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    metrics: ClassVar[tuple[str, ...]] = ()
     reward: Reward
 
     @abstractmethod
@@ -66,17 +69,22 @@ class Environment(ABC):
         return self.reward.score(completion, **task)
 
     def part(self, name: str) -> Reward:
-        """A reward that a config's expression may name: `success`, a part of this environment's, or the library's.
+        """A reward that a config's expression may name: `success`, a part, a metric, or one of the library.
 
         Raises:
             UserError: Nothing has that name; the nearest is offered.
         """
         parts = {node.name: node for node in self.reward.walk() if node.name}
         parts["success"] = reward(self._solved).named("success")
+        for metric in self.metrics:
+            parts[metric] = reward(partial(self._metric, metric)).named(metric)
         return parts[name] if name in parts else REWARDS.get(name, also_known=parts)
 
     def _solved(self, task: Task, completion: str) -> float:
         return float(self.success(task, completion))
+
+    def _metric(self, metric: str, /, task: Task, completion: str) -> float:
+        return float(self.info(task, completion)[metric])
 
     def info(self, task: Task, completion: str) -> dict[str, Any]:
         """What else can be said of a completion, as JSON values; by default nothing."""

@@ -97,3 +97,11 @@ def test_an_expression_may_name_parts_of_the_environment_success_and_the_library
 def test_an_unknown_part_offers_the_nearest_of_them_all():
     with pytest.raises(UserError, match="did you mean 'success'"):
         make("arithmetic").part("succes")
+
+
+def test_an_expression_may_name_a_metric_of_the_environment():
+    env = make("scheduling?tier=compact")
+    task = next(env.rows("train", 0))
+    reward = parse_reward("optimum_ratio + 0.5*success", env.part)
+    assert reward.score(env.gold(task), **task).parts == {"optimum_ratio": 1.0, "success": 1.0}
+    assert reward.score("<schedule>A0-9</schedule>", **task).reward == 0.0

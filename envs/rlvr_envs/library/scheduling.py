@@ -86,6 +86,7 @@ class Scheduling(GeneratedEnvironment):
 
     name = "scheduling"
     columns = ("events", "priority_events", "optimal_score")
+    metrics = ("optimum_ratio",)
 
     tier: Tier = Tier.PUBLISHED
     reward: Reward = field(init=False, repr=False, compare=False)
