@@ -74,7 +74,7 @@ class Environment(ABC):
         Raises:
             UserError: Nothing has that name; the nearest is offered.
         """
-        parts = {node.name: node for node in self.reward.walk() if node.name}
+        parts: dict[str, Any] = {node.name: node for node in self.reward.walk() if node.name}
         parts["success"] = reward(self._solved).named("success")
         for metric in self.metrics:
             parts[metric] = reward(partial(self._metric, metric)).named(metric)
