@@ -54,7 +54,7 @@ class Run:
 
     def model_before(self, stage: StageConfig) -> str:
         """The path of the model that a stage starts from: of the last stage before it that made one."""
-        return self.model_of(stage.start or self._previous_model(stage.name))
+        return self.model_of(start_of(stage, self.config))
 
     def model_of(self, name: str) -> str:
         """The path of the model that a stage made, or of the base model."""
@@ -63,15 +63,6 @@ class Run:
         if self.config.model.path != SCRATCH:
             return self.config.model.path
         return str(self._scratch_model())
-
-    def _previous_model(self, name: str) -> str:
-        before = BASE
-        for stage in self.config.stage:
-            if stage.name == name:
-                break
-            if STAGES.get(stage.kind).makes_model:
-                before = stage.name
-        return before
 
     def _scratch_model(self) -> Path:
         from rlvr.models.scratch import make_scratch_model
@@ -82,6 +73,14 @@ class Run:
             with new_folder(path) as folder:
                 make_scratch_model(folder, self.config.model.scratch, self.env, self.config.seed)
         return path
+
+
+def start_of(stage: StageConfig, config: RunConfig) -> str:
+    """The name of the stage whose model a stage starts from, `base` where there is none before it."""
+    if stage.start:
+        return stage.start
+    before = config.stage[: [each.name for each in config.stage].index(stage.name)]
+    return next((each.name for each in reversed(before) if STAGES.get(each.kind).makes_model), BASE)
 
 
 def environment_of(config: RunConfig) -> Environment:

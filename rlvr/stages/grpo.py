@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from rlvr.config.schema import RunConfig
-from rlvr.models.adapters import peft_config
+from rlvr.models.adapters import is_adapter, peft_config
 from rlvr.models.memory import Workload
 from rlvr.models.room import check_budget
 from rlvr.pipeline.stage import Stage, StageResult
@@ -19,6 +19,7 @@ from rlvr.pipeline.training import (
     trl_config,
 )
 from rlvr_envs.seeds import canonical_json
+from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -56,6 +57,11 @@ class GRPOStageConfig(TrainingConfig):
     def rows_per_step(self) -> int:
         return self.prompts_per_step * self.group_size
 
+    @property
+    def keeps_reference(self) -> bool:
+        """Whether the KL to the model that it starts from is part of the loss."""
+        return bool(self.trl.get("beta"))
+
 
 class GRPOStage(Stage):
     """TRL's `GRPOTrainer` with our reward."""
@@ -67,6 +73,11 @@ class GRPOStage(Stage):
     def check(config: GRPOStageConfig, run: RunConfig) -> None:
         check_training(config)
         check_budget(config.name, config.max_new_tokens, run.model)
+        if config.keeps_reference and config.lora is None and _starts_from_adapter(config, run):
+            raise UserError(
+                f"stage {config.name}: with trl.beta > 0 it keeps the model that it starts from, which is an adapter "
+                "that TRL cannot open: train an adapter here too ([stage.lora]), or leave trl.beta at 0"
+            )
 
     @staticmethod
     def plan(config: GRPOStageConfig) -> str:
@@ -85,7 +96,7 @@ class GRPOStage(Stage):
             sampled_rows=min(config.rows_per_step, MAX_ROWS),
             max_new_tokens=config.max_new_tokens,
             lora=config.lora,
-            reference=float(config.trl.get("beta", 0)) > 0,
+            reference=config.keeps_reference,
             optimizer=str(config.trl.get("optim", "")),
         )
 
@@ -150,3 +161,11 @@ def training_tasks(config: GRPOStageConfig, run: "Run") -> "Dataset":
             for task in tasks
         ]
     )
+
+
+def _starts_from_adapter(config: GRPOStageConfig, run: RunConfig) -> bool:
+    from rlvr.pipeline.run import start_of
+
+    start = start_of(config, run)
+    stages = {stage.name: stage for stage in run.stage}
+    return getattr(stages[start], "lora", None) is not None if start in stages else is_adapter(run.model.path)

@@ -82,6 +82,12 @@ def test_what_cannot_be_is_refused_with_the_way_out(tmp_path, given, says):
     assert says in refusal(tmp_path, *sets)
 
 
+def test_a_reference_that_trl_could_not_open_is_refused(tmp_path):
+    says = refusal(tmp_path, "stage.sft.lora.r=4", "stage.grpo.trl.beta=0.1")
+    assert "train an adapter here too" in says
+    check(config(tmp_path, sets=["stage.sft.lora.r=4", "stage.grpo.trl.beta=0.1", "stage.grpo.lora.r=4"]))
+
+
 def test_processes_that_do_not_divide_the_batch(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     assert "do not divide over 3 processes" in refusal(tmp_path, "stage.sft.batch_size=32")

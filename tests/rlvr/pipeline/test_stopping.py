@@ -30,12 +30,14 @@ def test_a_run_from_end_to_end_and_again(finished, said):
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_signal_in_grpo_saves_and_the_same_command_goes_on(workshop, said, name, code):
+@pytest.mark.parametrize("lora", [[], ["stage.grpo.lora.r=4"]], ids=["full", "lora"])
+def test_a_signal_in_grpo_saves_and_the_same_command_goes_on(workshop, said, name, code, lora):
+    sets = ["stage.grpo.save_steps=100", *lora]
     workshop.fate(2 * ROWS + 1, name)
-    assert workshop.run("stage.grpo.save_steps=100") == code
+    assert workshop.run(*sets) == code
     assert (workshop.run_dir / "checkpoints/grpo/checkpoint-3/complete").exists()
     said()
-    assert workshop.run("stage.grpo.save_steps=100") == 0
+    assert workshop.run(*sets) == 0
     printed = said()
     assert "sft: finished before, skipped" in printed
     assert "grpo: resuming from step 3 of 4" in printed
