@@ -9,7 +9,7 @@ import gymnasium
 import rlvr
 import rlvr_envs
 import rlvr_rewards
-from rlvr.config.load import shipped_config_names
+from rlvr.config.shipped import shipped_configs
 
 for package in (rlvr, rlvr_envs, rlvr_rewards):
     is_installed = "site-packages" in Path(str(package.__file__)).parts
@@ -17,7 +17,7 @@ for package in (rlvr, rlvr_envs, rlvr_rewards):
 for heavy in ("torch", "transformers", "datasets"):
     assert find_spec(heavy) is None, f"the light core installed {heavy}"
 
-assert "quickstart" in shipped_config_names(), "the shipped configs were not found"
+assert "quickstart" in shipped_configs(), "the shipped configs were not found"
 
 env = gymnasium.make("rlvr/arithmetic-v0")
 observation, info = env.reset(seed=0)

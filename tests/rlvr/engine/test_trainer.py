@@ -36,7 +36,7 @@ def completions(tasks):
 
 
 def rows_of(tmp_path, step=1):
-    paths = [path for path, found in shards(tmp_path / "traces") if found == step]
+    paths = [shard.path for shard in shards(tmp_path / "traces") if shard.step == step]
     return [row for path in paths for row in read_shard(path).to_pylist()]
 
 
