@@ -16,14 +16,19 @@ def show_results(
     console: Console, rows: Sequence[ResultRow], evaluations: Sequence[Evaluation], metrics: Sequence[str]
 ) -> None:
     """A table for each of the metrics, then a warning for each policy with errors."""
-    known = dict.fromkeys(metric for evaluation in evaluations for metric in evaluation.values)
+    show_metrics(console, rows, metrics)
+    for evaluation in evaluations:
+        _warn_of_errors(console, rows, evaluation)
+
+
+def show_metrics(console: Console, rows: Sequence[ResultRow], metrics: Sequence[str]) -> None:
+    """A table for each of the metrics, from the rows of `results.json` alone."""
+    known = dict.fromkeys(row["metric"] for row in rows)
     for metric in metrics:
         if metric in known:
             _show_metric(console, rows, metric)
         else:
             _warn(console, f"nothing has the metric {metric!r}; there are: {', '.join(known)}")
-    for evaluation in evaluations:
-        _warn_of_errors(console, rows, evaluation)
 
 
 def show_model(console: Console, rows: Sequence[ResultRow], evaluation: Evaluation) -> None:

@@ -18,6 +18,7 @@ from rlvr.pipeline.checkpoints import last_step
 from rlvr.pipeline.disk import disk_problem
 from rlvr.pipeline.environment import quiet_libraries
 from rlvr.pipeline.folder import RunFolder, finished_stages
+from rlvr.pipeline.speed import matmul_gflops
 from rlvr.pipeline.stage import StageResult
 from rlvr.stages import STAGES
 from rlvr_envs import Environment
@@ -103,13 +104,18 @@ def run_pipeline(config: RunConfig, folder: RunFolder, console: Console) -> None
     folder.adopt(config)
     quiet_libraries()
     run = Run(config, folder, console)
-    finished = finished_stages(folder.path)
+    finished, started = finished_stages(folder.path), time.time()
     _set_threads(config)
     for stage in config.stage:
         if stage.name in finished:
             console.print(f"[dim]{stage.name}: finished before, skipped[/]")
+            STAGES.get(stage.kind).recall(stage, run)
         else:
             _run_stage(stage, run)
+    console.print(
+        f"{folder.path}: done in {(time.time() - started) / 60:.1f} minutes; float32 1024³ matrix products ran at "
+        f"{matmul_gflops():.0f} GFLOP/s on this machine just now"
+    )
 
 
 def _run_stage(stage: StageConfig, run: Run) -> None:

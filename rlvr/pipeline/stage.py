@@ -57,6 +57,11 @@ class Stage(ABC):
         return None
 
     @staticmethod
+    def recall(config: Any, run: "Run") -> None:
+        """Shows again what it found, when it was finished before; by default it has nothing to show."""
+        return
+
+    @staticmethod
     @abstractmethod
     def run(config: Any, run: "Run") -> StageResult:
         """Does its work, or goes on where it was interrupted."""

@@ -85,6 +85,14 @@ class EvaluateStage(Stage):
         show_results(run.console, rows, evaluations, config.metrics)
         return StageResult()
 
+    @staticmethod
+    def recall(config: EvaluateStageConfig, run: "Run") -> None:
+        from rlvr.evaluation.table import show_metrics
+
+        names = {*config.baselines, *_models(config, run)}
+        rows = [row for row in run.folder.results() if row["stage"] in names and row["split"] == config.split]
+        show_metrics(run.console, rows, config.metrics)
+
 
 def _evaluate(name: str, config: EvaluateStageConfig, exam: "Exam", run: "Run") -> "Evaluation":
     from rlvr.engine.sampling import SamplingParams
