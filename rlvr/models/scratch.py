@@ -2,10 +2,12 @@
 
 It is saved as an ordinary Hugging Face folder. The tokenizer follows the rules under which llama.cpp can load it later:
 GPT-2 pre-tokenization, no normalizer, no unknown token, and end-of-turn as the end-of-sequence token.
-Digits never merge, so that a number is always read digit by digit.
+Digits never merge, so that a number is always read digit by digit. Tags of the gold completions (`<think>`, `</answer>`)
+are one token each, as `<think>` is in Qwen3.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,7 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
 _CORPUS_TASKS = 500
+_TAG = re.compile(r"</?[a-z]{1,20}>")
 _WITHOUT_DIGITS = str.maketrans("0123456789", " " * 10)
 
 
@@ -38,7 +41,7 @@ def make_scratch_model(
     from transformers import set_seed
 
     set_seed(derive_seed(seed, stage="scratch") % 2**32)
-    tokenizer = make_tokenizer(corpus(env, seed), config)
+    tokenizer = make_tokenizer(list(corpus(env, seed)), config)
     model = make_network(config, tokenizer)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -53,9 +56,9 @@ def corpus(env: Environment, seed: int) -> Iterator[str]:
             yield f"{message['role']}\n{message['content']}".translate(_WITHOUT_DIGITS)
 
 
-def make_tokenizer(texts: Iterable[str], config: ScratchConfig) -> "PreTrainedTokenizerBase":
+def make_tokenizer(texts: Sequence[str], config: ScratchConfig) -> "PreTrainedTokenizerBase":
     """A byte-level BPE tokenizer with ChatML turns, whose end-of-turn token ends the sequence."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     core = Tokenizer(models.BPE())
@@ -68,6 +71,7 @@ def make_tokenizer(texts: Iterable[str], config: ScratchConfig) -> "PreTrainedTo
         show_progress=False,
     )
     core.train_from_iterator(texts, trainer)
+    core.add_tokens([AddedToken(tag, normalized=False) for tag in _tags(texts)])
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
         pad_token=PAD,
@@ -77,6 +81,12 @@ def make_tokenizer(texts: Iterable[str], config: ScratchConfig) -> "PreTrainedTo
         model_max_length=config.context_length,
         clean_up_tokenization_spaces=False,
     )
+
+
+def _tags(texts: Sequence[str]) -> list[str]:
+    """The tags that assistants' turns hold, such as `<think>` and `</think>`, sorted."""
+    answers = [text for text in texts if text.startswith("assistant\n")]
+    return sorted({tag for text in answers for tag in _TAG.findall(text)})
 
 
 def make_network(config: ScratchConfig, tokenizer: Any) -> "PreTrainedModel":
