@@ -33,6 +33,8 @@ def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> RunConfig:
 
 def check_config(raw: Mapping[str, Any], source: str) -> RunConfig:
     """A config from parsed TOML, each stage checked by its own kind."""
+    if isinstance(raw.get("env"), list):
+        raise UserError(f"{source}: there is one environment a run so far: write [env] once, not [[env]]")
     config = _validated(RunConfig, raw, source)
     stages = tuple(_check_stage(stage, source) for stage in config.stage)
     _check_names(stages, source)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rlvr.evaluation.evaluate import Evaluation, Exam
-from rlvr.evaluation.statistics import Estimate, estimate, paired_difference
+from rlvr.evaluation.statistics import Estimate, Kind, estimate, paired_difference
 
 ResultRow = dict[str, Any]
 """stage, model, env, split, metric, mean, ci_low, ci_high, n, samples, temperature, seed."""
@@ -27,7 +27,7 @@ def result_rows(
     """
     rows = []
     for number, evaluation in enumerate(evaluations):
-        found = {metric: estimate(values, exam.seed) for metric, values in evaluation.values.items()}
+        found = {metric: estimate(values, exam.seed, kind_of(metric)) for metric, values in evaluation.values.items()}
         for before in evaluations[:number]:
             for metric in compared:
                 if metric in evaluation.values and metric in before.values:
@@ -35,6 +35,17 @@ def result_rows(
                     found[difference(metric, before.stage)] = paired_difference(ours, theirs, exam.seed)
         rows += [_row(evaluation, exam, models.get(evaluation.stage), metric, found[metric]) for metric in found]
     return rows
+
+
+def kind_of(metric: str) -> Kind:
+    """What the values of a metric are, by its name.
+
+    >>> kind_of("success"), kind_of("parts.format"), kind_of("optimum_ratio")
+    (<Kind.SHARE: 'share'>, <Kind.FRACTION: 'fraction'>, <Kind.NUMBER: 'number'>)
+    """
+    if metric in ("success", "errors", "truncated") or metric.startswith("pass@"):
+        return Kind.SHARE
+    return Kind.FRACTION if metric.startswith("parts.") else Kind.NUMBER
 
 
 def difference(metric: str, stage: str) -> str:

@@ -7,6 +7,7 @@ A task without a value (a part that applied to none of its samples) is left out.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
@@ -64,15 +65,28 @@ def bootstrap(values: Sequence[Sequence[float]], seed: int) -> Estimate:
     return Estimate(float(means.mean()), float(low), float(high), len(means))
 
 
-def estimate(values: Sequence[Sequence[float]], seed: int) -> Estimate:
-    """Wilson's interval where there is one 0/1 value a task, the clustered bootstrap otherwise.
+class Kind(StrEnum):
+    """What the values of a metric are, which decides its interval; the values met do not, since they vary by chance."""
 
-    Where every sample of every task is 0, or every one is 1, Wilson's over tasks too: a bootstrap has nothing to vary
-    there, and would call the result certain.
+    SHARE = "share"
+    """Yes or no, such as `success`."""
+    FRACTION = "fraction"
+    """Anything from 0 to 1, such as a part of the reward."""
+    NUMBER = "number"
+    """Anything."""
+
+
+def estimate(values: Sequence[Sequence[float]], seed: int, kind: Kind = Kind.SHARE) -> Estimate:
+    """Wilson's interval for a share with one value a task, the clustered bootstrap otherwise.
+
+    Where every sample of every task is 0, or every one is 1, Wilson's over tasks for fractions too: a bootstrap has
+    nothing to vary there, and would call the result certain. Wilson's holds, since no fraction with such values can
+    have a mean further away than a share could.
     """
     values = [samples for samples in values if samples]
     met = {value for samples in values for value in samples}
-    if met <= {0.0, 1.0} and (len(met) == 1 or all(len(samples) == 1 for samples in values)):
+    is_single = kind == Kind.SHARE and all(len(samples) == 1 for samples in values)
+    if met <= {0.0, 1.0} and kind != Kind.NUMBER and (len(met) == 1 or is_single):
         return wilson(sum(samples[0] for samples in values), len(values))
     return bootstrap(values, seed)
 

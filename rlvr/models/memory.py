@@ -5,6 +5,7 @@ attention is taken to be fused (no T x T matrix is kept). Off by some tens of pe
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from rlvr.models.adapters import LoraSettings
 from rlvr.models.room import Lengths
@@ -34,7 +35,37 @@ class Workload:
     optimizer: str = "adamw"
 
 
-def memory_estimate(shape: ModelShape, work: Workload, lengths: Lengths, activation_bytes: int = 2) -> dict[str, int]:
+@dataclass(frozen=True)
+class Arithmetic:
+    """What a training stage computes with.
+
+    Attributes:
+        on_gpu: On a GPU, where large models recompute activations; otherwise on the CPU, where none does.
+        bfloat16: In bfloat16; otherwise in float32.
+    """
+
+    on_gpu: bool
+    bfloat16: bool
+
+    def __str__(self) -> str:
+        return f"{'bfloat16' if self.bfloat16 else 'float32'} on {'a GPU' if self.on_gpu else 'the CPU'}"
+
+
+CPU, GPU = Arithmetic(on_gpu=False, bfloat16=False), Arithmetic(on_gpu=True, bfloat16=True)
+_GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+
+
+def likely_arithmetic() -> tuple[Arithmetic, ...]:
+    """What a stage may be computed with: the GPU where there seems to be one, else the CPU here or a GPU elsewhere.
+
+    It looks for the driver's files (NVIDIA, ROCm, WSL), since asking torch takes seconds.
+    """
+    return (GPU,) if any(Path(device).exists() for device in _GPU_DEVICES) else (CPU, GPU)
+
+
+def memory_estimate(
+    shape: ModelShape, work: Workload, lengths: Lengths, arithmetic: Arithmetic = GPU
+) -> dict[str, int]:
     """Bytes by what they are for; those of sampling and updating take turns, so that only the larger one counts.
 
     With N weights of w bytes, N' trained ones, L layers, B rows of T = prompt + completion tokens (C of completion),
@@ -44,7 +75,7 @@ def memory_estimate(shape: ModelShape, work: Workload, lengths: Lengths, activat
         gradients    4 N'
         optimizer    2 * 4 N'       (AdamW's two moments; 2 N' in 8 bits)
         reference    N w            (KL without an adapter)
-        activations  B T L a (8 h + 4 m); recomputed (N >= 500 M): B T a (L h + 8 h + 4 m)
+        activations  B T L a (8 h + 4 m); recomputed (on a GPU, N >= 500 M): B T a (L h + 8 h + 4 m)
         logits       B C 2 * 4 V    (float32, and their gradient)
         cache        B_s T L a 2 K d   (while sampling B_s completions)
 
@@ -52,15 +83,16 @@ def memory_estimate(shape: ModelShape, work: Workload, lengths: Lengths, activat
         shape: Of the model.
         work: Of the stage.
         lengths: Of the prompts and golds.
-        activation_bytes: 2 in bfloat16 (GPU), 4 in float32 (CPU).
+        arithmetic: Of the device; a is 2 in bfloat16, 4 in float32.
     """
+    activation_bytes = 2 if arithmetic.bfloat16 else 4
     weight_bytes = shape.bytes_per_weight if work.lora else 4
     trained = lora_params(shape, work.lora) if work.lora else shape.num_params
     completion = lengths.gold if work.max_new_tokens is None else work.max_new_tokens
     tokens = lengths.prompt + completion
     layer = 8 * shape.hidden_size + 4 * shape.mlp_size
     kept = layer * shape.num_layers
-    if recomputes_activations(shape):
+    if arithmetic.on_gpu and recomputes_activations(shape):
         kept = shape.num_layers * shape.hidden_size + layer
     parts = {
         "weights": round(shape.num_params * weight_bytes) + (4 * trained if work.lora else 0),

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from rlvr.config.schema import SCRATCH, RunConfig, StageConfig
-from rlvr.models.memory import memory_estimate
+from rlvr.models.memory import likely_arithmetic, memory_estimate
 from rlvr.models.room import check_chat_template, sample_lengths
 from rlvr.models.shape import ModelShape, shape_of
 from rlvr.pipeline.checkpoints import last_step
@@ -94,9 +94,10 @@ def _memory_lines(stage: StageConfig, config: RunConfig, shape: ModelShape | Non
     except UserError as error:
         yield f"memory: unknown without a prompt to measure ({error})"
         return
-    parts = memory_estimate(shape, work, lengths)
-    listed = ", ".join(f"{name} {_size(size)}" for name, size in parts.items() if size)
-    yield f"memory a device, in bfloat16, estimated: {_size(sum(parts.values()))} ({listed})"
+    for arithmetic in likely_arithmetic():
+        parts = memory_estimate(shape, work, lengths, arithmetic)
+        listed = ", ".join(f"{name} {_size(size)}" for name, size in parts.items() if size)
+        yield f"memory a device, in {arithmetic}, estimated: {_size(sum(parts.values()))} ({listed})"
 
 
 def _size(num_bytes: int) -> str:

@@ -1,32 +1,41 @@
 """A training stage as it goes: a bar with an honest time left, and the numbers that say whether it learns."""
 
+import textwrap
 import time
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 _LINES_WITHOUT_TERMINAL = 10
 
 
 class ProgressCallback(TrainerCallback):
-    """Shows the step, the time left (from the speed of the last minute), and the logged numbers of `shown`.
+    """Shows the step, the time left (from the speed of the last minute), and below it the logged numbers of `shown`.
+
+    The numbers have lines of their own, which wrap between two of them: beside the bar they would squeeze it.
 
     Args:
         console: Where to show it; without a terminal, about ten plain lines a stage are printed instead of a bar.
         name: The name of the stage.
         shown: Names of logged numbers, each with its label; a name that ends with `*` shows all that it matches.
+        num_rows: Rows of a step; `rows` says of what, such as completions.
     """
 
-    def __init__(self, console: Console, name: str, shown: dict[str, str]) -> None:
+    def __init__(self, console: Console, name: str, shown: dict[str, str], num_rows: int, rows: str) -> None:
         self.console, self.name, self.shown = console, name, shown
+        self.num_rows, self.rows = num_rows, rows
         self.last: dict[str, float] = {}
-        self.started = time.time()
-        self.bar: Progress | None = None
+        self.started, self.first_step = time.time(), 0
+        self.told: list[str] = []
+        self.live: Live | None = None
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.started = time.time()
+        self.started, self.first_step = time.time(), state.global_step
         if not self.console.is_terminal:
             return
         self.bar = Progress(
@@ -36,12 +45,15 @@ class ProgressCallback(TrainerCallback):
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[numbers]}"),
-            console=self.console,
             speed_estimate_period=60,
         )
-        self.bar.start()
-        self.task = self.bar.add_task(self.name, total=state.max_steps, completed=state.global_step, numbers="")
+        self.task = self.bar.add_task(self.name, total=state.max_steps, completed=state.global_step)
+        self.live = Live(get_renderable=self._shown, console=self.console, refresh_per_second=4)
+        self.live.start()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if self.live:
+            self.bar.update(self.task, completed=state.global_step)
 
     def on_log(
         self,
@@ -55,19 +67,23 @@ class ProgressCallback(TrainerCallback):
         if not numbers:
             return
         self.last = numbers
-        text = " · ".join(f"{label} {value:.3g}" for label, value in numbers.items())
-        if self.bar:
-            self.bar.update(self.task, completed=state.global_step, numbers=text)
-        elif state.global_step % max(1, state.max_steps // _LINES_WITHOUT_TERMINAL) == 0:
-            seconds = time.time() - self.started
+        seconds = time.time() - self.started
+        speed = (state.global_step - self.first_step) * self.num_rows / seconds
+        self.told = [*(f"{label} {_rounded(value)}" for label, value in numbers.items()), f"{speed:.0f} {self.rows}/s"]
+        if not self.live and state.global_step % max(1, state.max_steps // _LINES_WITHOUT_TERMINAL) == 0:
             self.console.print(
-                f"  {self.name} {state.global_step}/{state.max_steps}  {seconds:.0f} s  {text}", style="dim"
+                f"  {self.name} {state.global_step}/{state.max_steps}  {seconds:.0f} s  {' · '.join(self.told)}",
+                style="dim",
             )
 
     def close(self) -> None:
-        """Takes the bar off the screen, also where training ended in an error."""
-        if self.bar:
-            self.bar.stop()
+        """Leaves the bar as it stands, also where training ended in an error."""
+        if self.live:
+            self.live.stop()
+
+    def _shown(self) -> Group:
+        numbers = "\n".join(_wrapped(self.told, self.console.width - 2))
+        return Group(self.bar, Padding(Text(numbers, style="dim"), (0, 0, 0, 2)))
 
     def _numbers(self, logs: dict[str, Any]) -> dict[str, float]:
         found = {}
@@ -77,3 +93,14 @@ class ProgressCallback(TrainerCallback):
             elif logs.get(name) is not None:
                 found[label] = logs[name]
         return found
+
+
+def _wrapped(facts: list[str], width: int) -> list[str]:
+    """The facts on lines of a width, broken between two of them alone."""
+    glued = "\N{NO-BREAK SPACE}· ".join(fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts)
+    return textwrap.wrap(glued, width, break_on_hyphens=False)
+
+
+def _rounded(value: float) -> str:
+    """Three decimals, of large numbers one: as many characters from step to step, so that nothing jumps."""
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"

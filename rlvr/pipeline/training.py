@@ -179,6 +179,7 @@ def train(trainer: "Trainer", config: TrainingConfig, run: "Run", progress: "Pro
     model = run.folder.models / config.name
     with new_folder(model) as target:
         trainer.save_model(str(target))
+        (target / "training_args.bin").unlink(missing_ok=True)  # a pickle, which nobody who gets the model should open
         if config.lora:
             # PEFT looks for the base's config when the next adapter is trained on this one
             cast("PreTrainedModel", trainer.model).config.save_pretrained(target)

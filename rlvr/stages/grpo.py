@@ -102,8 +102,9 @@ class GRPOStage(Stage):
 
     @staticmethod
     def run(config: GRPOStageConfig, run: "Run") -> StageResult:
+        from rlvr.engine.rollout import Origin
         from rlvr.engine.torch_sampler import TorchSampler
-        from rlvr.engine.trainer import GroupTrainer, Origin
+        from rlvr.engine.trainer import GroupTrainer
         from rlvr.models.chat import end_of_turn_ids, pad_id
         from rlvr.models.load import load_model, load_tokenizer
         from rlvr.models.room import check_prompts
@@ -146,7 +147,8 @@ class GRPOStage(Stage):
             "frac_reward_zero_std": "zero-variance",
             "completions/mean_length": "tokens",
         }
-        return train(trainer, config, run, ProgressCallback(run.console, config.name, shown))
+        progress = ProgressCallback(run.console, config.name, shown, config.rows_per_step, "completions")
+        return train(trainer, config, run, progress)
 
 
 def training_tasks(config: GRPOStageConfig, run: "Run") -> "Dataset":

@@ -102,7 +102,8 @@ class SFTStage(Stage):
             peft_config=peft_config(config.lora),
         )
         shown = {"loss": "loss", "mean_token_accuracy": "token accuracy"}
-        return train(trainer, config, run, ProgressCallback(run.console, config.name, shown))
+        progress = ProgressCallback(run.console, config.name, shown, config.rows_per_step, "examples")
+        return train(trainer, config, run, progress)
 
 
 def gold_examples(config: SFTStageConfig, run: "Run") -> "Dataset":

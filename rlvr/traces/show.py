@@ -22,10 +22,12 @@ def summary_table(title: str, first_columns: Sequence[str], found: Iterable[tupl
     """A line for each summary, after the cells that say what it is of."""
     found = list(found)
     parts = list(dict.fromkeys(name for _, summary in found for name in summary.parts))
+    if all(summary.parts.get("success") == summary.success for _, summary in found):
+        parts = [name for name in parts if name != "success"]  # a reward that pays for success: the column is there
     columns = [*first_columns, "n", "reward", *map(visible, parts), "success", "zero-var", "tokens", "errors"]
     lines = [[*cells, *_cells(summary, parts)] for cells, summary in found]
     made = table(visible(title), columns, lines)
-    made.box = box.SIMPLE_HEAD
+    made.box, made.collapse_padding = box.SIMPLE_HEAD, True
     for column in made.columns[len(first_columns) :]:
         column.justify = "right"
     return made

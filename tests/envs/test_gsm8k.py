@@ -3,6 +3,7 @@
 import sys
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -142,23 +143,37 @@ def test_without_datasets_the_way_out_is_named(monkeypatch):
         make("gsm8k").rows("train", 0)
 
 
-def test_without_the_hub_the_way_out_is_named(monkeypatch):
+def test_without_the_hub_the_way_out_is_named_at_once(monkeypatch):
+    """Nothing listens at the port, as where there is no network: what was downloaded is looked for, and no more."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    asked_offline = []
+
     class Offline:
+        config = SimpleNamespace(HF_HUB_OFFLINE=False)
+
         @staticmethod
         def load_dataset(*args, **kwargs):
-            raise ConnectionError("no route to host")
+            asked_offline.append((constants.HF_HUB_OFFLINE, Offline.config.HF_HUB_OFFLINE))
+            raise ConnectionError("not among the downloads")
 
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setitem(sys.modules, "datasets", Offline)
-    with pytest.raises(UserError, match=r"ConnectionError.*path="):
+    with pytest.raises(UserError, match=r"ConnectionError.*HF_HUB_OFFLINE.*path="):
         make("gsm8k").rows("test", 0)
+    assert asked_offline == [(True, True)]
+    assert (constants.HF_HUB_OFFLINE, Offline.config.HF_HUB_OFFLINE) == (False, False)
 
 
 def test_rows_from_the_hub_are_the_splits_asked_for(monkeypatch):
     class Hub:
+        config = SimpleNamespace(HF_HUB_OFFLINE=True)
+
         @staticmethod
         def load_dataset(name, config, split):
             assert (name, config) == ("openai/gsm8k", "main")
             return [{"question": f"{split}?", "answer": "#### 1"}]
 
+    monkeypatch.setattr(pytest.importorskip("huggingface_hub.constants"), "HF_HUB_OFFLINE", True)
     monkeypatch.setitem(sys.modules, "datasets", Hub)
     assert [row["question"] for row in make("gsm8k").rows("test", 0)] == ["test?"]

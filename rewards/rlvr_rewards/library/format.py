@@ -5,19 +5,25 @@ from rlvr_rewards.functions import reward
 
 
 @reward
-def think_format(completion: str, *, tag: str = "answer") -> float:
+def think_format(completion: str, *, tag: str = "answer", opened: bool = False) -> float:
     """1.0 for exactly one think block, then exactly one answer that is not blank, and nothing else but white space.
+
+    With `opened` the prompt has opened the block already, as some chat templates do, and the completion only closes it.
 
     >>> think_format("<think>3+4\\nis 7</think>\\n<answer>7</answer>")
     1.0
     >>> think_format("<think>3+4</think> It is <answer>7</answer>"), think_format("<answer>7</answer>")
     (0.0, 0.0)
 
+    >>> think_format("3+4</think><answer>7</answer>", opened=True), think_format("3+4</think><answer>7</answer>")
+    (1.0, 0.0)
+
     A hack: tags stacked up, or a second answer, are not this form.
 
     >>> think_format("<think><think></think></think><answer>7</answer>")
     0.0
     """
+    completion = THINK_OPEN + completion if opened else completion
     opening, closing = f"<{tag}>", f"</{tag}>"
     thought, _, rest = completion.partition(THINK_CLOSE)
     rest = rest.strip()
@@ -32,23 +38,28 @@ def think_format(completion: str, *, tag: str = "answer") -> float:
 
 
 @reward
-def think_format_lenient(completion: str, *, tag: str = "answer") -> float:
+def think_format_lenient(completion: str, *, tag: str = "answer", opened: bool = False) -> float:
     """1.0 for a closed think block somewhere and one answer, not blank, somewhere after the last of them.
 
-    Whatever else is written before, between and after does not matter.
+    Whatever else is written before, between and after does not matter. With `opened` the prompt has opened a block
+    already, as some chat templates do.
 
     >>> think_format_lenient("Well. <think>3+4</think> It is <answer>7</answer>, I say.")
     1.0
     >>> think_format_lenient("<answer>7</answer>"), think_format_lenient("<answer>7</answer><think>3+4</think>")
     (0.0, 0.0)
 
+    >>> think_format_lenient("3+4</think><answer>7</answer>", opened=True)
+    1.0
+
     A hack: an answer inside the thought is not an answer.
 
     >>> think_format_lenient("<think><answer>7</answer></think>")
     0.0
     """
-    opened = completion.find(THINK_OPEN)
-    if opened < 0 or completion.find(THINK_CLOSE, opened) < 0:
+    completion = THINK_OPEN + completion if opened else completion
+    start = completion.find(THINK_OPEN)
+    if start < 0 or completion.find(THINK_CLOSE, start) < 0:
         return 0.0
     found = sole_tagged(completion, tag)
     return float(found is not None and bool(found.strip()))

@@ -120,6 +120,7 @@ def test_no_stages_no_env_and_broken_files(tmp_path):
         ('[[stage]]\nkind = "sft"\n', "env: is missing"),
         ('[env]\nname = "scheduling"\n[[stage]]\nsteps = 2\n', "needs a kind"),
         ("[env\n", "line 1"),
+        ('[[env]]\nname = "scheduling"\n[[env]]\nname = "countdown"\n', "one environment a run so far"),
     ]:
         with pytest.raises(UserError, match=says):
             check(config(tmp_path, text))

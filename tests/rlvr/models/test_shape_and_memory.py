@@ -5,7 +5,7 @@ import pytest
 from rlvr.config.schema import ModelConfig
 from rlvr.models.adapters import LoraSettings, peft_config
 from rlvr.models.load import load_model
-from rlvr.models.memory import Workload, lora_params, memory_estimate
+from rlvr.models.memory import CPU, Workload, lora_params, memory_estimate
 from rlvr.models.room import Lengths, sample_lengths
 from rlvr.models.shape import ModelShape, scratch_shape, shape_of
 
@@ -50,6 +50,11 @@ def test_the_estimate_of_a_7b_adapter_by_hand():
         "activations": 2 * 2000 * 2 * (28 * 3584 + 8 * 3584 + 4 * 18_944),
         "logits": 2 * 1600 * 8 * 152_064,
     }
+
+
+def test_a_cpu_computes_in_float32_and_recomputes_nothing():
+    got = memory_estimate(QWEN_7B, Workload(1, 8, 100, None, False), Lengths(100, 0, True), CPU)
+    assert got["activations"] == 1 * 200 * 4 * 28 * (8 * 3584 + 4 * 18_944)
 
 
 def test_training_all_weights_with_a_reference_by_hand():

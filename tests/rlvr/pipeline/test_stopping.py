@@ -24,6 +24,8 @@ def check_whole(workshop):
 
 def test_a_run_from_end_to_end_and_again(finished, said):
     check_whole(finished)
+    pickles = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+    assert [path for path in finished.run_dir.rglob("*") if path.name.endswith(pickles)] == []
     assert finished.run() == 0
     assert said().count("finished before, skipped") == 3
     check_whole(finished)
