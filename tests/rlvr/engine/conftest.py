@@ -10,9 +10,10 @@ from datasets import Dataset
 from trl import GRPOConfig
 
 from rlvr.config.schema import ModelConfig, ScratchConfig
+from rlvr.engine.rollout import Origin
 from rlvr.engine.sampling import Completion, FinishReason, Request, SamplingParams
 from rlvr.engine.torch_sampler import TorchSampler
-from rlvr.engine.trainer import GroupTrainer, Origin
+from rlvr.engine.trainer import GroupTrainer
 from rlvr.models.chat import end_of_turn_ids, pad_id
 from rlvr.models.load import load_model, load_tokenizer
 from rlvr.models.scratch import make_scratch_model
