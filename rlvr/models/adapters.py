@@ -75,5 +75,6 @@ def merged(base: "PreTrainedModel", path: str) -> "PreTrainedModel":
 
     adapted: Any = PeftModel.from_pretrained(base, path)
     model = adapted.merge_and_unload()
+    model.requires_grad_(True)  # PEFT froze the base, which a stage without an adapter trains
     model.name_or_path = model.config._name_or_path = path  # what the next adapter names as its base
     return model

@@ -139,14 +139,19 @@ def trl_config(config: TrainingConfig, arguments: dict[str, Any]) -> Any:
     """TRL's settings for a stage: ours, and over them what the config passes through.
 
     Raises:
-        UserError: TRL refuses a value.
+        UserError: TRL refuses a value, or a tracker is not installed.
     """
     import trl
+    from transformers import integrations
 
     try:
-        return getattr(trl, config.trl_class)(**{**arguments, **config.trl})
+        args = getattr(trl, config.trl_class)(**{**arguments, **config.trl})
     except (ValueError, TypeError, ImportError) as error:
         raise UserError(f"stage {config.name}: TRL refuses its settings: {error}") from error
+    if missing := set(args.report_to) - set(integrations.get_available_reporting_integrations()):
+        names = ", ".join(sorted(missing))
+        raise UserError(f"stage {config.name}: trl.report_to names {names}, which is not installed, or not known")
+    return args
 
 
 def train(trainer: "Trainer", config: TrainingConfig, run: "Run", progress: "ProgressCallback") -> StageResult:

@@ -39,6 +39,9 @@ def test_a_chain_of_adapters_opens_with_the_logits_it_was_trained_to(tiny, tmp_p
         again = load_model(str(run / name), ModelConfig()).eval()(IDS).logits
         assert torch.allclose(again, logits, atol=1e-5)
 
+    merged = load_model(str(run / "grpo"), ModelConfig(), train_all=True)
+    assert all(weights.requires_grad for weights in merged.parameters())
+
     run.rename(tmp_path / "moved")
     again = load_model(str(tmp_path / "moved/grpo"), ModelConfig()).eval()(IDS).logits
     assert torch.allclose(again, second, atol=1e-5)

@@ -102,6 +102,14 @@ def test_a_reward_that_always_fails_stops_with_its_first_error(workshop, said):
     assert "ZeroDivisionError: no luck" in printed
 
 
+def test_a_tracker_that_is_not_installed_is_named(workshop, said, monkeypatch):
+    monkeypatch.setattr("transformers.integrations.get_available_reporting_integrations", lambda: ["wandb"])
+    assert workshop.run('stage.sft.trl.report_to=["wandb", "tensorboard"]') == 2
+    printed = said()
+    assert "stage sft: trl.report_to names tensorboard, which is not installed" in printed
+    assert "Traceback" not in printed
+
+
 @pytest.mark.parametrize("logging_steps", [1, 100])
 def test_diverged_training_stops_and_leaves_a_good_checkpoint(workshop, said, logging_steps):
     sets = ["stage.sft.learning_rate=1e30", "stage.sft.steps=6", f"stage.sft.trl.logging_steps={logging_steps}"]
