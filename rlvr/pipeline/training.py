@@ -180,6 +180,9 @@ def train(trainer: "Trainer", config: TrainingConfig, run: "Run", progress: "Pro
         trainer.add_callback(callback)
     with stop_asks(stop.request), closing(progress):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if stop.signal_number is not None:
+        saved = f"{config.name}: a checkpoint of step {trainer.state.global_step} is saved; the same command goes on"
+        run.console.print(f"[yellow]{saved}[/]")
     stop.raise_if_requested()
     model = run.folder.models / config.name
     with new_folder(model) as target:

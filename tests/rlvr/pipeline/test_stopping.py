@@ -38,7 +38,7 @@ def test_a_signal_in_grpo_saves_and_the_same_command_goes_on(workshop, said, nam
     workshop.fate(2 * ROWS + 1, name)
     assert workshop.run(*sets) == code
     assert (workshop.run_dir / "checkpoints/grpo/checkpoint-3/complete").exists()
-    said()
+    assert "grpo: a checkpoint of step 3 is saved; the same command goes on" in said()
     assert workshop.run(*sets) == 0
     printed = said()
     assert "sft: finished before, skipped" in printed
