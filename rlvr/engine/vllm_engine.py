@@ -1,0 +1,193 @@
+"""The vLLM engine within this process: loaded without weights, filled with those of the model that is trained.
+
+It never reads weights from disk: it starts with random ones, so that an engine that was not filled, or was filled
+wrongly, is found out at its first batch instead of sampling from a policy of yesterday. How it is filled is how TRL's
+colocate mode does it (`trl.generation.vllm_generation`, 1.16), for models that are not sharded.
+Not here: requests and completions (`vllm_sampler`), and the comparison of log-probs (`vllm_guard`).
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rlvr.engine.sampling import MAX_ROWS
+from rlvr_rewards.errors import UserError, one_line
+
+_KV_CACHE_BYTES = 2**30
+_BATCHED_TOKENS = 4096
+"""Prompt tokens that one pass takes; as TRL sets it, since vLLM plans memory for all of them."""
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How vLLM is loaded.
+
+    Attributes:
+        max_length: Tokens of prompt and completion together, at most.
+        max_rows: Completions under way at once.
+        gpu_memory_share: Of the card's memory that weights and KV cache take, beside the trainer; of no use on a CPU.
+        trust_remote_code: Whether the model's own code may run.
+    """
+
+    max_length: int
+    max_rows: int = MAX_ROWS
+    gpu_memory_share: float = 0.3
+    trust_remote_code: bool = False
+
+
+def load_engine(path: str, model: Any, settings: EngineSettings) -> Any:
+    """A `vllm.LLM` for the model of a folder or of the hub, with random weights.
+
+    Args:
+        path: Where its configuration is.
+        model: The same model as transformers opened it: decides device and precision.
+        settings: How it is loaded.
+
+    Raises:
+        UserError: vLLM cannot load it, or there is not enough memory for its KV cache.
+    """
+    on_cpu = model.device.type == "cpu"
+    options = _cpu_options(model, settings) if on_cpu else {"gpu_memory_utilization": settings.gpu_memory_share}
+    try:
+        if on_cpu:
+            _keep_weights_as_they_are()
+        from vllm import LLM  # pyright: ignore[reportMissingImports]
+
+        with _rendezvous():
+            return LLM(
+                model=path,
+                load_format="dummy",
+                skip_tokenizer_init=True,
+                trust_remote_code=settings.trust_remote_code,
+                dtype=str(model.dtype).removeprefix("torch.") if on_cpu else "bfloat16",
+                max_model_len=settings.max_length,
+                max_num_seqs=settings.max_rows,
+                max_num_batched_tokens=max(_BATCHED_TOKENS, settings.max_length),
+                enable_prefix_caching=True,
+                logprobs_mode="processed_logprobs",  # of the distribution that is drawn from, as `Completion` says
+                distributed_executor_backend="external_launcher",  # in this process, on this process's device
+                disable_log_stats=False,  # the times of each request
+                seed=0,  # every request brings its own
+                **options,
+            )
+    except UserError:
+        raise
+    except Exception as error:  # vLLM raises many kinds; all mean that this model cannot be loaded so
+        raise UserError(_refusal(path, error)) from error
+
+
+def close_engine(llm: Any, leave_distributed: bool) -> None:
+    """Frees the engine's memory.
+
+    Args:
+        llm: The engine.
+        leave_distributed: Whether torch.distributed was up before the engine, and others need it still.
+    """
+    import gc
+
+    from vllm.distributed.parallel_state import cleanup_dist_env_and_memory  # pyright: ignore[reportMissingImports]
+
+    llm.llm_engine.engine_core.shutdown()
+    if not leave_distributed:
+        cleanup_dist_env_and_memory()
+    gc.collect()
+
+
+def push_weights(model: Any, llm: Any) -> None:
+    """Makes the engine's weights those of the model, and forgets what was cached under the old ones.
+
+    An adapter is merged for the time of the copy.
+    """
+    worker = llm.llm_engine.model_executor.driver_worker
+    worker.model_runner.model.load_weights(named_weights(model))
+    llm.reset_prefix_cache()
+
+
+def named_weights(model: Any) -> Iterator[tuple[str, Any]]:
+    """Every weight under the name that it has in a checkpoint; of a PEFT model, those of the base with the update."""
+    if not hasattr(model, "merge_adapter"):
+        yield from ((name, weight.data) for name, weight in model.named_parameters())
+        return
+    model.merge_adapter()
+    try:
+        for name, weight in model.named_parameters():
+            if model.prefix not in name and "original_module" not in name:
+                name = name.removeprefix("base_model.model.").replace(".base_layer", "")
+                yield name.replace("modules_to_save.default.", ""), weight.data
+    finally:
+        model.unmerge_adapter()
+
+
+def _cpu_options(model: Any, settings: EngineSettings) -> dict[str, Any]:
+    """vLLM on a CPU is loaded within seconds where nothing is compiled, which for small models costs no speed."""
+    return {
+        "enforce_eager": True,
+        "kv_cache_memory_bytes": _kv_cache_bytes(model, settings),
+        "block_size": 32,  # the smallest that vLLM's CPU attention takes: only whole blocks of a prefix are shared
+        # a prompt in two parts makes vLLM rewind the request's random generator, which one on a CPU cannot do
+        "enable_chunked_prefill": False,
+    }
+
+
+def _kv_cache_bytes(model: Any, settings: EngineSettings) -> int:
+    """1 GiB, or what one completion of full length takes where that is more.
+
+    Raises:
+        UserError: That is more than half of the memory that is free.
+    """
+    import psutil
+
+    config = model.config.get_text_config()
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    one_row = 2 * config.num_hidden_layers * heads * head_dim * model.dtype.itemsize * (settings.max_length + 32)
+    needed, free = max(_KV_CACHE_BYTES, one_row), psutil.virtual_memory().available
+    if needed > free // 2:
+        raise UserError(
+            f"not enough memory for vLLM's KV cache: it takes {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are "
+            'free: close other programs, lower max_new_tokens, or set sampler = "torch"'
+        )
+    return needed
+
+
+def _keep_weights_as_they_are() -> None:
+    """Switches off the repacking of weights for the CPU's matrix kernels, after which none could be loaded again."""
+    import vllm._custom_ops as ops  # pyright: ignore[reportMissingImports]
+    import vllm.model_executor.layers.utils as layers  # pyright: ignore[reportMissingImports]
+
+    ops._supports_onednn = False
+    layers.check_cpu_sgl_kernel = lambda *_: False
+
+
+@contextmanager
+def _rendezvous() -> Iterator[None]:
+    """What vLLM reads about the processes, where no launcher such as torchrun has set it."""
+    from trl.trainer.utils import ensure_master_addr_port
+
+    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    before = {name: os.environ.get(name) for name in names}
+    for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "1")):
+        os.environ.setdefault(name, value)
+    ensure_master_addr_port()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+
+
+def _refusal(path: str, error: Exception) -> str:
+    text = one_line(error)
+    if _mentions(text, ("kv cache", "cache blocks", "out of memory")):
+        return (
+            f"not enough memory for vLLM's KV cache ({text}): lower max_new_tokens or trl.vllm_max_model_length, "
+            "or raise trl.vllm_gpu_memory_utilization"
+        )
+    return f'vLLM cannot load model {path} ({text}): set sampler = "torch", which takes any causal language model'
+
+
+def _mentions(text: str, words: Sequence[str]) -> bool:
+    return any(word in text.lower() for word in words)

@@ -1,0 +1,68 @@
+"""Whether vLLM samples from the model that is trained: both log-probs of the same tokens, compared after each sync.
+
+Two programs never agree to the last bit: in float32 they differ by about 1e-6, in bfloat16 by about 0.01. Weights that
+did not arrive show as a jump far above that, at once where vLLM started from random ones, and within a few steps where
+it stayed behind. A reward curve would not show it: training goes on, from samples of another policy.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from rlvr.engine.sampling import Completion, Request, SamplingParams
+from rlvr.engine.torch_sampler import _restricted
+from rlvr.failure import WorkError
+
+MAX_GAP = 0.05
+"""In nats a token, on average."""
+_ROWS = 8
+
+
+def check_gap(gap: float) -> None:
+    """Stops where the gap says that vLLM has other weights than the trainer.
+
+    Raises:
+        WorkError: It is above `MAX_GAP`, or no number.
+    """
+    if not gap <= MAX_GAP:
+        raise WorkError(
+            f"vLLM does not sample from the model that is trained: the log-probs of the same tokens differ by {gap:.3f} "
+            f"on average (at most {MAX_GAP} is rounding), so its weights did not arrive; nothing was learned from this "
+            'step, and the last checkpoint is kept: set sampler = "torch", and report the model and versions '
+            "(rlvr doctor)"
+        )
+
+
+@torch.no_grad()
+def sampler_gap(
+    model: Any, requests: Sequence[Request], groups: Sequence[Sequence[Completion]], params: SamplingParams
+) -> float:
+    """The mean of |log-prob of the sampler − log-prob of the model| over the tokens of up to 8 completions.
+
+    Args:
+        model: The model that is trained.
+        requests: What was asked for.
+        groups: What came back, a group for each request.
+        params: How it was drawn.
+    """
+    rows = [(request.prompt_ids, group[0]) for request, group in zip(requests, groups, strict=True)][:_ROWS]
+    was_training = model.training
+    model.eval()
+    try:
+        gaps = torch.cat([_gaps(model, prompt_ids, completion, params) for prompt_ids, completion in rows])
+    finally:
+        model.train(was_training)
+    return float(gaps.mean())
+
+
+def _gaps(model: Any, prompt_ids: Sequence[int], completion: Completion, params: SamplingParams) -> torch.Tensor:
+    """Of each token of one completion (T,); a token that only one of both could have drawn is left out."""
+    tokens_T = torch.tensor(completion.token_ids, device=model.device)
+    ids = torch.tensor([[*prompt_ids, *completion.token_ids]], device=model.device)
+    logits_TV = model(input_ids=ids, logits_to_keep=len(tokens_T) + 1).logits[0, :-1].float()
+    if params.temperature:
+        logits_TV = _restricted(logits_TV / params.temperature, params)
+    ours_T = logits_TV.log_softmax(-1).gather(-1, tokens_T[:, None]).squeeze(-1)
+    gaps_T = (ours_T - torch.tensor(completion.logprobs, device=model.device)).abs()
+    return gaps_T[ours_T.isfinite()]
