@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rlvr.engine.sampling import Completion, FinishReason, Request, SamplingParams
+from rlvr.engine.sampling import MAX_ROWS, Completion, FinishReason, Request, SamplingParams
+from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,9 +31,13 @@ class TorchSampler:
         eos_ids: Tokens that end a turn.
         pad_id: The padding token.
         max_rows: Most completions under way at once; more requests are worked off in turns.
+
+    Raises:
+        UserError: The model keeps something else than keys and values of attention (whole, or of a sliding window).
     """
 
-    def __init__(self, model: "PreTrainedModel", eos_ids: Sequence[int], pad_id: int, max_rows: int = 256) -> None:
+    def __init__(self, model: "PreTrainedModel", eos_ids: Sequence[int], pad_id: int, max_rows: int = MAX_ROWS) -> None:
+        _refuse_recurrent(model)
         self.model, self.pad_id, self.max_rows = model, pad_id, max_rows
         self.eos_ids = torch.tensor(sorted(set(eos_ids)), device=model.device)
 
@@ -156,6 +161,19 @@ class _Batch:
             for ids, logprobs, seconds in zip(self.token_ids, self.logprobs, self.seconds, strict=True)
         )
         return [[next(completions) for _ in request.seeds] for request in requests]
+
+
+def _refuse_recurrent(model: "PreTrainedModel") -> None:
+    """A recurrent state (Mamba, Qwen3-Next) cannot be spread over a group or shrunk as an attention cache can."""
+    from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+
+    kinds = {type(layer) for layer in DynamicCache(config=model.config).layers}
+    if unfit := kinds - {DynamicLayer, DynamicSlidingWindowLayer}:
+        names = ", ".join(sorted(kind.__name__ for kind in unfit))
+        raise UserError(
+            f"a model of type {model.config.model_type} cannot be sampled from here, since it keeps a state that is no "
+            f"attention cache ({names}): take one with attention in every layer, such as Qwen3, Llama or Gemma 3"
+        )
 
 
 def draw(
