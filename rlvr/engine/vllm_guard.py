@@ -27,10 +27,9 @@ def check_gap(gap: float) -> None:
     """
     if not gap <= MAX_GAP:
         raise WorkError(
-            f"vLLM does not sample from the model that is trained: the log-probs of the same tokens differ by {gap:.3f} "
+            f"vLLM does not sample from the model that is trained: log-probs of the same tokens differ by {gap:.3f} "
             f"on average (at most {MAX_GAP} is rounding), so its weights did not arrive; nothing was learned from this "
-            'step, and the last checkpoint is kept: set sampler = "torch", and report the model and versions '
-            "(rlvr doctor)"
+            'step, the last checkpoint is kept: set sampler = "torch", and report the model and versions (rlvr doctor)'
         )
 
 
