@@ -35,8 +35,12 @@ class Shard:
     @classmethod
     def of(cls, folder: Path, stage: str, split: str, step: int, rank: int = 0) -> "Shard":
         """Where the shard of a step stands, whether or not it was written."""
-        name = f"{quote(stage, safe=' ')}.{quote(split, safe=' ').replace('.', '%2E')}"
-        return cls(stage, split, step, rank, folder / f"{name}.step{step:08d}.rank{rank:04d}.parquet")
+        stage_part, split_part = (
+            re.sub(r"^\.", "%2E", quote(stage, safe=" ")),
+            quote(split, safe=" ").replace(".", "%2E"),
+        )
+        name = f"{stage_part}.{split_part}.step{step:08d}.rank{rank:04d}.parquet"
+        return cls(stage, split, step, rank, folder / name)
 
 
 class TraceWriter:
