@@ -1,5 +1,6 @@
 """From a TOML file and `--set key=value` to a checked `RunConfig`."""
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
@@ -65,8 +66,8 @@ def _check_names(stages: tuple[StageConfig, ...], source: str) -> None:
 
 
 def _validated(model: type[BaseModel], raw: Mapping[str, Any], source: str) -> Any:
-    try:
-        return model.model_validate(raw)
+    try:  # strictly, so that neither "yes" nor 1 means true; as JSON, since only there a list may then be a tuple
+        return model.model_validate_json(json.dumps(raw, default=str), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         *parents, last = map(str, first["loc"] or ("",))

@@ -155,3 +155,22 @@ def test_the_check_imports_no_torch_and_no_trl(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=true",
+        "model.trust_remote_code=yes",
+        "model.trust_remote_code=1",
+        'stage.grpo.steps="100"',
+        "stage.grpo.steps=true",
+        "stage.grpo.steps=10.0",
+        'stage.grpo.learning_rate="1e-4"',
+        "stage.evaluate.metrics=[1]",
+    ],
+)
+def test_a_value_of_another_type_is_refused_and_never_bent(override):
+    key = override.partition("=")[0].rpartition(".")[2]
+    with pytest.raises(UserError, match=key):
+        load_config("quickstart", [override])
