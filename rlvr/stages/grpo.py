@@ -146,6 +146,7 @@ class GRPOStage(Stage):
             "parts/*": "",
             "frac_reward_zero_std": "zero-variance",
             "completions/mean_length": "tokens",
+            "completions_per_s": "completions/s",
         }
         progress = ProgressCallback(run.console, config.name, shown, config.rows_per_step, "completions")
         return train(trainer, config, run, progress)
