@@ -35,11 +35,9 @@ class Shard:
     @classmethod
     def of(cls, folder: Path, stage: str, split: str, step: int, rank: int = 0) -> "Shard":
         """Where the shard of a step stands, whether or not it was written."""
-        stage_part, split_part = (
-            re.sub(r"^\.", "%2E", quote(stage, safe=" ")),
-            quote(split, safe=" ").replace(".", "%2E"),
-        )
-        name = f"{stage_part}.{split_part}.step{step:08d}.rank{rank:04d}.parquet"
+        first = re.sub(r"^\.", "%2E", quote(stage, safe=" "))  # a name that starts with a dot would be a hidden file
+        second = quote(split, safe=" ").replace(".", "%2E")
+        name = f"{first}.{second}.step{step:08d}.rank{rank:04d}.parquet"
         return cls(stage, split, step, rank, folder / name)
 
 
