@@ -5,7 +5,7 @@ from typing import Any
 
 from rlvr_rewards.errors import UserError
 from rlvr_rewards.functions import BatchReward
-from rlvr_rewards.row import Completion, Row, completion_text
+from rlvr_rewards.row import ABSENT, Completion, Row, completion_text
 from rlvr_rewards.scorable import Scorable
 from rlvr_rewards.score import OnError, Score
 
@@ -27,7 +27,7 @@ def make_rows(
     }
     rows = []
     for index, completion in enumerate(completions):
-        task = {name: values[index] for name, values in columns.items()}
+        task = {name: values[index] for name, values in columns.items() if values[index] is not ABSENT}
         values = {**shared, **task, "task": task, "completion": completion_text(completion)}
         rows.append(Row(values, index, batch_values))
     return rows
@@ -36,7 +36,10 @@ def make_rows(
 def _trl_arguments(
     completions: Sequence[Completion], columns: Mapping[str, Sequence[Any]], shared: Mapping[str, Any]
 ) -> dict[str, Any]:
-    named = {"prompts" if name == "prompt" else name: list(values) for name, values in columns.items()}
+    named = {
+        "prompts" if name == "prompt" else name: [None if value is ABSENT else value for value in values]
+        for name, values in columns.items()
+    }
     return {"prompts": [""] * len(completions), **named, **shared, "completions": list(completions)}
 
 

@@ -10,6 +10,9 @@ Message = Mapping[str, Any]
 Completion = str | Sequence[Message]
 """A completion as text, or as the chat messages that TRL hands over."""
 
+ABSENT: Any = object()
+"""Stands in a column of a batch for a row that has no such column; a batch function gets `None` there."""
+
 
 @dataclass(slots=True)
 class Row:

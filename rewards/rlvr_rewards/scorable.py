@@ -73,6 +73,8 @@ class Scorable(ABC):
     ) -> list[Score]:
         """Scores `N` completions; each column holds `N` values, `shared` holds what is the same for all.
 
+        A row that lacks a column has `rlvr_rewards.row.ABSENT` in it.
+
         `groups` names the group of each completion (hashable) and is needed for `OnError.DROP_GROUP` alone; without it,
         completions next to each other with an equal `prompt` column are a group.
 

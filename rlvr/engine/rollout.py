@@ -15,6 +15,7 @@ from rlvr.traces.schema import TraceRow
 from rlvr_envs import Environment, Task
 from rlvr_envs.seeds import derive_seed
 from rlvr_rewards import Score
+from rlvr_rewards.row import ABSENT
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,9 @@ class Rollout:
         return [Request(ids, seeds[group]) for group, ids in prompts.items()]
 
     def columns(self) -> dict[str, list[Any]]:
-        """The columns that all tasks have, as rewards ask for them."""
-        names = [name for name in self.tasks[0] if all(name in task for task in self.tasks)]
-        return {name: [task[name] for task in self.tasks] for name in names}
+        """The columns that tasks have, as rewards ask for them: each task keeps its own, whatever stands beside it."""
+        names = dict.fromkeys(name for task in self.tasks for name in task)
+        return {name: [task.get(name, ABSENT) for task in self.tasks] for name in names}
 
     def trace_rows(self, env: Environment, advantages: Sequence[float]) -> list[TraceRow]:
         """One row a completion, once all of it is known."""
