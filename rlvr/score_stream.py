@@ -97,7 +97,7 @@ def score_record(
     task: dict[str, Any], completion: str, environment: Environment, reward: Reward | None = None
 ) -> dict[str, Any]:
     """What is said of one completion; what fails is recorded under `errors` and leaves the rest standing."""
-    score = environment.score(task, completion) if reward is None else reward.score(completion, **task)
+    score = environment.score(task, completion, reward)
     errors = dict(score.errors)
     success, info = None, {}
     try:

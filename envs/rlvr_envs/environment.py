@@ -64,9 +64,12 @@ class Environment(ABC):
     def success(self, task: Task, completion: str) -> bool:
         """Whether the task is solved: the one bit that evaluation reports."""
 
-    def score(self, task: Task, completion: str) -> Score:
-        """What a completion earns on a task."""
-        return self.reward.score(completion, **task)
+    def score(self, task: Task, completion: str, reward: Reward | None = None) -> Score:
+        """What a completion earns on a task, by the environment's own reward or another.
+
+        As in training, a reward may ask for every column of the task, and for the `prompt` as messages.
+        """
+        return (reward or self.reward).score(completion, **{**task, "prompt": self.messages(task)})
 
     def part(self, name: str) -> Reward:
         """A reward that a config's expression may name: `success`, a part, a metric, or one of the library.

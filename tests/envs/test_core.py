@@ -6,7 +6,7 @@ import pytest
 
 from rlvr_envs import ENVIRONMENTS, make
 from rlvr_envs.seeds import canonical_json, content_id, derive_random, derive_seed
-from rlvr_rewards import UserError, parse_reward
+from rlvr_rewards import UserError, parse_reward, reward
 
 MINE = """
 from dataclasses import dataclass
@@ -105,3 +105,13 @@ def test_an_expression_may_name_a_metric_of_the_environment():
     reward = parse_reward("optimum_ratio + 0.5*success", env.part)
     assert reward.score(env.gold(task), **task).parts == {"optimum_ratio": 1.0, "success": 1.0}
     assert reward.score("<schedule>A0-9</schedule>", **task).reward == 0.0
+
+
+def test_a_reward_that_asks_for_the_prompt_gets_the_messages():
+    @reward
+    def echoes(completion: str, prompt: list) -> float:
+        return float(completion == prompt[-1]["content"])
+
+    env = make("arithmetic")
+    task = next(env.rows("test", 0))
+    assert env.score(task, env.messages(task)[-1]["content"], echoes).reward == 1.0
