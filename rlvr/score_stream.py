@@ -98,17 +98,25 @@ def score_record(
 ) -> dict[str, Any]:
     """What is said of one completion; what fails is recorded under `errors` and leaves the rest standing."""
     score = environment.score(task, completion, reward)
-    errors = dict(score.errors)
-    success, info = None, {}
+    success, info, failed = judge(task, completion, environment)
+    errors = {**score.errors, **failed}
+    return {"reward": score.reward, "success": success, "parts": score.parts, "errors": errors, "info": info}
+
+
+def judge(
+    task: dict[str, Any], completion: str, environment: Environment
+) -> tuple[bool | None, dict[str, Any], dict[str, str]]:
+    """Success, info, and what went wrong in finding them: a success that raised is `None`, such an info empty."""
+    success, info, errors = None, {}, {}
     try:
         success = environment.success(task, completion)
-    except Exception as error:  # recorded on the line
+    except Exception as error:  # recorded beside the reward's own errors
         errors["success"] = one_line(error)
     try:
         info = environment.info(task, completion)
-    except Exception as error:  # recorded on the line
+    except Exception as error:  # recorded beside the reward's own errors
         errors["info"] = one_line(error)
-    return {"reward": score.reward, "success": success, "parts": score.parts, "errors": errors, "info": info}
+    return success, info, errors
 
 
 def _refuse_constant(name: str) -> Any:

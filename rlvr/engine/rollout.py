@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rlvr.engine.sampling import Completion, Request
+from rlvr.score_stream import judge
 from rlvr.traces.schema import TraceRow
 from rlvr_envs import Environment, Task
 from rlvr_envs.seeds import derive_seed
@@ -35,7 +36,8 @@ class Rollout:
         origin: The run and stage.
         step: The optimizer step that they are sampled for, from 1.
         seeds: Of each completion, all different.
-        solved: Whether each completion solves its task.
+        solved: Whether each completion solves its task; `None` where the environment failed to say.
+        infos: What else the environment says of each completion.
         reward_s: Seconds that scoring took, a completion.
     """
 
@@ -50,7 +52,8 @@ class Rollout:
     completions: list[Completion] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
-    solved: list[bool] = field(default_factory=list)
+    solved: list[bool | None] = field(default_factory=list)
+    infos: list[dict[str, Any]] = field(default_factory=list)
     reward_s: float = 0.0
 
     def requests(self, prompt_ids: Sequence[Sequence[int]]) -> list[Request]:
@@ -66,6 +69,14 @@ class Rollout:
         """The columns that tasks have, as rewards ask for them: each task keeps its own, whatever stands beside it."""
         names = dict.fromkeys(name for task in self.tasks for name in task)
         return {name: [task.get(name, ABSENT) for task in self.tasks] for name in names}
+
+    def judge(self, env: Environment) -> None:
+        """Asks the environment what it says of each completion; where it fails, the completion's errors say so."""
+        for task, text, score in zip(self.tasks, self.texts, self.scores, strict=True):
+            success, info, errors = judge(task, text, env)
+            self.solved.append(success)
+            self.infos.append(info)
+            score.errors.update(errors)
 
     def trace_rows(self, env: Environment, advantages: Sequence[float]) -> list[TraceRow]:
         """One row a completion, once all of it is known."""
@@ -92,7 +103,7 @@ class Rollout:
                 finish_reason=completion.finish_reason,
                 parts=score.parts,
                 errors=score.errors,
-                info=env.info(self.tasks[n], self.texts[n]),
+                info=self.infos[n],
                 reward=score.reward,
                 success=self.solved[n],
                 advantage=advantages[n],

@@ -82,12 +82,16 @@ class GroupTrainer(GRPOTrainer):
         rollout.scores = self.reward.score_batch(
             completions,
             {**rollout.columns(), "prompt": prompts, "completion_ids": completion_ids_list},
-            shared={"trainer_state": self.state},
+            shared={
+                "trainer_state": self.state,
+                "log_extra": self._log_completion_extra,
+                "log_metric": self._log_metric,
+            },
             groups=rollout.groups,
         )
         rollout.reward_s = (time.perf_counter() - started) / len(completions)
         rollout.texts = [completion_text(completion) for completion in completions]
-        rollout.solved = [self.env.success(*row) for row in zip(rollout.tasks, rollout.texts, strict=True)]
+        rollout.judge(self.env)
         self._refuse_reward_that_always_fails(rollout)
         self._log_scores(rollout)
         rewards_N = torch.tensor(
@@ -127,5 +131,6 @@ class GroupTrainer(GRPOTrainer):
     def _log_scores(self, rollout: Rollout) -> None:
         for name, mean in part_means(rollout.scores).items():
             self._log_metric(f"parts/{name}", mean)
-        self._log_metric("success", sum(rollout.solved) / len(rollout.solved))
+        if known := [solved for solved in rollout.solved if solved is not None]:
+            self._log_metric("success", sum(known) / len(known))
         self._log_metric("reward_errors", sum(bool(score.errors) for score in rollout.scores) / len(rollout.scores))

@@ -151,6 +151,29 @@ def test_a_reward_of_trl_trains_in_ours(make_trainer, tasks, tmp_path):
     assert parts == {"exact_number": 1.0, "think_format_reward": 1.0}
 
 
+def test_a_batch_function_may_log_as_in_trl(make_trainer, tasks):
+    def logs(completions, log_metric, log_extra, **columns):
+        log_metric("seen", 2.0)
+        log_extra("upper", [completion[0]["content"].upper() for completion in completions])
+        return [0.0] * len(completions)
+
+    assert trained(make_trainer(exact_number + logs, texts=completions(tasks))).logs["seen"] == 2.0
+
+
+def test_a_success_that_raises_is_an_error_on_the_trace_and_no_end_of_the_run(
+    make_trainer, tasks, tmp_path, monkeypatch
+):
+    def brittle(env, task, completion):
+        if completion == "<think>":
+            raise RuntimeError("no answer")
+        return False
+
+    monkeypatch.setattr(type(ENV), "success", brittle)
+    trained(make_trainer(texts=completions(tasks)))
+    assert [row["success"] for row in rows_of(tmp_path)] == [False, False, False, None] * 2
+    assert dict(rows_of(tmp_path)[3]["errors"]) == {"success": "RuntimeError: no answer"}
+
+
 def test_sampled_groups_differ_within_and_repeat_between_runs(make_trainer, tmp_path):
     trained(make_trainer())
     first = [row["token_ids"] for row in rows_of(tmp_path)]

@@ -19,6 +19,7 @@ SIGNATURES = {
     "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
     "_generate_and_score_completions": ["self", "inputs"],
     "_log_metric": ["self", "name", "value"],
+    "_log_completion_extra": ["self", "column", "values"],
 }
 
 
