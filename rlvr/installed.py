@@ -92,11 +92,16 @@ def require_vllm() -> None:
     Raises:
         UserError: It is; the line names the range and the install command for this machine.
     """
-    package = groups()["vllm"][0]
-    if package.status != Status.OK:
+    if not has_vllm():
+        package = groups()["vllm"][0]
         found = "none is installed" if package.installed is None else f"{package.installed} is installed"
         install = install_vllm(has_gpu=which("nvidia-smi") is not None)
         raise UserError(f"sampling with vLLM needs vllm{package.wanted}, and {found}: {install}")
+
+
+def has_vllm() -> bool:
+    """Whether vLLM is installed in a version that we support."""
+    return groups()["vllm"][0].status == Status.OK
 
 
 def install_vllm(has_gpu: bool) -> str:

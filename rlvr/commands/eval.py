@@ -26,6 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=_at_least(0), default=0, help="decides tasks and samples (default 0)")
     parser.add_argument("--split", default="test", help="which split (default test)")
     parser.add_argument("--max-new-tokens", type=_at_least(1), default=256, help="of one completion (default 256)")
+    parser.add_argument(
+        "--sampler", choices=("torch", "vllm", "auto"), default="torch", help="what samples (default torch)"
+    )
     parser.add_argument("--json", metavar="OUT", help="write the results as JSON, rows as in a run's results.json")
     parser.add_argument("--traces", metavar="DIR", help="keep every completion; read them with rlvr traces DIR")
     parser.add_argument("--force", action="store_true", help="replace OUT, and this model's traces in DIR")
@@ -68,8 +71,11 @@ def _measure(args: argparse.Namespace, exam: "Exam", traces: "TraceWriter | None
     from rlvr.evaluation.table import show_model
 
     stage, params = _stage_name(args.model), SamplingParams(args.max_new_tokens, args.temperature)
-    policy = load_policy(args.model, ModelConfig(path=args.model), exam.env, params, exam.split, exam.seed)
-    with progress_bar(console(stderr=True), stage, len(exam.tasks)) as advance:
+    err = console(stderr=True)
+    policy = load_policy(
+        args.model, ModelConfig(path=args.model), exam.env, params, exam.split, exam.seed, args.sampler, err.print
+    )
+    with contextlib.closing(policy), progress_bar(err, stage, len(exam.tasks)) as advance:
         evaluation = evaluate(stage, policy, exam, traces, on_tasks=advance)
     rows = result_rows([evaluation], exam, {stage: args.model}, compared=())
     show_model(console(), rows, evaluation)

@@ -63,6 +63,9 @@ class Completion:
 
 
 class Sampler(Protocol):
-    """Draws a group of completions for each request; equal requests give equal completions."""
+    """Draws a group of completions for each request; equal requests give equal completions.
+
+    A sampler may have `metrics`, a dict of numbers on the last call, which training logs under their names.
+    """
 
     def sample(self, requests: Sequence[Request], params: SamplingParams) -> list[list[Completion]]: ...

@@ -69,7 +69,10 @@ class GroupTrainer(GRPOTrainer):
     ) -> tuple[list[list[int]], None]:
         rollout = self._require_rollout()
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:
-            groups = self.make_sampler(model).sample(rollout.requests(prompt_ids), self._sampling_params())
+            sampler = self.make_sampler(model)
+            groups = sampler.sample(rollout.requests(prompt_ids), self._sampling_params())
+        for name, value in getattr(sampler, "metrics", {}).items():
+            self._log_metric(name, value)
         rollout.prompt_tokens = [len(ids) for ids in prompt_ids]
         rollout.completions = [completion for group in groups for completion in group]
         return [completion.token_ids for completion in rollout.completions], None

@@ -3,20 +3,22 @@
 All meet the same tasks, and their randomness depends on the run's seed, the task and the sample alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Protocol
 
 from rlvr.config.schema import ModelConfig
 from rlvr.engine.sampling import Completion, FinishReason, Request, SamplingParams
-from rlvr.models.chat import completion_of, end_of_turn_ids, pad_id, prompt_ids
+from rlvr.models.chat import completion_of, prompt_ids
 from rlvr_envs import Environment, Task
 from rlvr_envs.seeds import derive_seed
 from rlvr_rewards import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from rlvr.engine.samplers import SamplerName, SamplerSource
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,9 @@ class ModelPolicy:
         params: SamplingParams,
         split: str,
         seed: int,
+        source: "SamplerSource",
     ) -> None:
-        from rlvr.engine.torch_sampler import TorchSampler
-
-        self.sampler = TorchSampler(model, end_of_turn_ids(model, tokenizer), pad_id(tokenizer))
+        self.source, self.sampler = source, source.holding(model)
         self.tokenizer, self.env, self.params, self.split, self.seed = tokenizer, env, params, split, seed
         self.temperature = params.temperature
         self.context: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
@@ -122,12 +123,23 @@ class ModelPolicy:
             for request, group in zip(requests, groups, strict=True)
         ]
 
+    def close(self) -> None:
+        """Frees what the sampler holds beside the model."""
+        self.source.close()
+
     def _prompt(self, task: Task) -> list[int]:
         return prompt_ids(self.tokenizer, self.env.messages(task))
 
 
 def load_policy(
-    path: str, config: ModelConfig, env: Environment, params: SamplingParams, split: str, seed: int
+    path: str,
+    config: ModelConfig,
+    env: Environment,
+    params: SamplingParams,
+    split: str,
+    seed: int,
+    sampler: "SamplerName" = "torch",
+    say: Callable[[str], None] = lambda line: None,
 ) -> ModelPolicy:
     """The model of a folder or of the hub as a policy, on the GPU where there is one.
 
@@ -136,12 +148,14 @@ def load_policy(
     """
     import torch
 
+    from rlvr.engine.samplers import sampler_source
     from rlvr.models.load import load_model, load_tokenizer
 
     tokenizer, model = load_tokenizer(path, config), load_model(path, config)
     if torch.cuda.is_available():
         model.to("cuda")  # pyright: ignore[reportArgumentType]
-    return ModelPolicy(model, tokenizer, env, params, split, seed)
+    source = sampler_source(sampler, path, model, tokenizer, say=say, trust_remote_code=config.trust_remote_code)
+    return ModelPolicy(model, tokenizer, env, params, split, seed, source)
 
 
 def answer_seeds(env: Environment, task: Task, split: str, seed: int, num_samples: int) -> list[int]:

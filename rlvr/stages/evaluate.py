@@ -1,11 +1,14 @@
 """`evaluate`: models and baselines on the same held-out tasks, with intervals and paired differences."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from rlvr.config.schema import RunConfig, StageConfig
+from rlvr.engine.samplers import SamplerName
+from rlvr.installed import require_vllm
 from rlvr.models.room import check_budget
 from rlvr.pipeline.stage import Stage, StageResult
 from rlvr_rewards.errors import UserError, unknown_name
@@ -25,6 +28,7 @@ class EvaluateStageConfig(StageConfig):
         num_samples: Completions a task.
         temperature: Of sampling; 0 is greedy.
         max_new_tokens: The token budget of one completion.
+        sampler: What samples, as in `grpo`; by default `torch`.
         split: Which tasks.
         metrics: What the closing tables show, and what the policies' paired differences are taken of.
     """
@@ -36,6 +40,7 @@ class EvaluateStageConfig(StageConfig):
     num_samples: int = Field(default=1, ge=1)
     temperature: float = Field(default=1.0, ge=0)
     max_new_tokens: int = Field(default=64, ge=1)
+    sampler: SamplerName | None = None
     metrics: tuple[str, ...] = ("success", "score")
 
 
@@ -53,6 +58,8 @@ class EvaluateStage(Stage):
 
         env = environment_of(run)
         env.require_split(config.split)
+        if config.sampler == "vllm":
+            require_vllm()
         check_budget(config.name, config.max_new_tokens, run.model)
         names = [stage.name for stage in run.stage]
         before = [BASE, *(s.name for s in run.stage[: names.index(config.name)] if STAGES.get(s.kind).makes_model)]
@@ -101,14 +108,16 @@ def _evaluate(name: str, config: EvaluateStageConfig, exam: "Exam", run: "Run") 
     from rlvr.evaluation.progress import progress_bar
     from rlvr.traces.store import TraceWriter
 
-    traces, version = TraceWriter(run.folder.traces, name, config.split), None
+    traces = TraceWriter(run.folder.traces, name, config.split)
     if name in config.baselines:
-        policy = BaselinePolicy(run.env, name, config.split, exam.seed)
-    else:
-        params, version = SamplingParams(config.max_new_tokens, config.temperature), _steps_of(name, run.config)
-        policy = load_policy(run.model_of(name), run.config.model, run.env, params, config.split, exam.seed)
-    with progress_bar(run.console, name, len(exam.tasks)) as advance:
-        return evaluate(name, policy, exam, traces, version, advance)
+        baseline = BaselinePolicy(run.env, name, config.split, exam.seed)
+        with progress_bar(run.console, name, len(exam.tasks)) as advance:
+            return evaluate(name, baseline, exam, traces, None, advance)
+    params = SamplingParams(config.max_new_tokens, config.temperature)
+    model, sampler = run.model_of(name), config.sampler or "torch"
+    policy = load_policy(model, run.config.model, run.env, params, config.split, exam.seed, sampler, run.console.print)
+    with closing(policy), progress_bar(run.console, name, len(exam.tasks)) as advance:
+        return evaluate(name, policy, exam, traces, _steps_of(name, run.config), advance)
 
 
 def _steps_of(name: str, config: RunConfig) -> int | None:

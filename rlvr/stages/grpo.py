@@ -1,11 +1,14 @@
 """`grpo`: group relative policy optimization (Shao et al. 2024, arXiv 2402.03300) on the environment's reward."""
 
+from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from rlvr.config.schema import RunConfig
+from rlvr.engine.samplers import SamplerName
+from rlvr.installed import require_vllm
 from rlvr.models.adapters import is_adapter, peft_config
 from rlvr.models.memory import Workload
 from rlvr.models.room import check_budget
@@ -35,6 +38,7 @@ class GRPOStageConfig(TrainingConfig):
         group_size: Completions a prompt.
         max_new_tokens: The token budget of one completion.
         temperature: Of sampling.
+        sampler: What samples: `torch` (the default), `vllm`, or `auto` (vLLM on a CUDA GPU where it is installed).
     """
 
     trl_class: ClassVar[str] = "GRPOConfig"
@@ -44,6 +48,7 @@ class GRPOStageConfig(TrainingConfig):
         "max_completion_length": "max_new_tokens",
         "temperature": "temperature",
         "generation_batch_size": "prompts_per_step and group_size",
+        "use_vllm": 'sampler = "vllm"',
     }
 
     steps: int = Field(default=200, ge=1)
@@ -52,6 +57,7 @@ class GRPOStageConfig(TrainingConfig):
     group_size: int = Field(default=8, ge=2)
     max_new_tokens: int = Field(default=64, ge=1)
     temperature: float = Field(default=1.0, gt=0)
+    sampler: SamplerName | None = None
 
     @property
     def rows_per_step(self) -> int:
@@ -72,6 +78,8 @@ class GRPOStage(Stage):
     @staticmethod
     def check(config: GRPOStageConfig, run: RunConfig) -> None:
         check_training(config)
+        if config.sampler == "vllm":
+            require_vllm()
         check_budget(config.name, config.max_new_tokens, run.model)
         if config.keeps_reference and config.lora is None and _starts_from_adapter(config, run):
             raise UserError(
@@ -103,9 +111,8 @@ class GRPOStage(Stage):
     @staticmethod
     def run(config: GRPOStageConfig, run: "Run") -> StageResult:
         from rlvr.engine.rollout import Origin
-        from rlvr.engine.torch_sampler import TorchSampler
+        from rlvr.engine.samplers import biases, sampler_source
         from rlvr.engine.trainer import GroupTrainer
-        from rlvr.models.chat import end_of_turn_ids, pad_id
         from rlvr.models.load import load_model, load_tokenizer
         from rlvr.models.room import check_prompts
         from rlvr.pipeline.checkpoints import last_checkpoint, step_of
@@ -126,13 +133,28 @@ class GRPOStage(Stage):
         model = load_model(path, run.config.model, train_all=config.lora is None)
         tasks = training_tasks(config, run)
         check_prompts(config.name, tokenizer, model, tasks["prompt"], config.max_new_tokens)
+        if found := biases(args):
+            run.console.print(
+                f"[yellow]{config.name}: {', '.join(found)} restricts what is sampled, while the update takes it for "
+                "samples of the whole distribution: its gradient is biased[/]"
+            )
         traces = TraceWriter(run.folder.traces, config.name, "train")
         checkpoint = last_checkpoint(run.folder.checkpoints / config.name)
         traces.drop_after(step_of(checkpoint) if checkpoint else 0)
+        source = sampler_source(
+            config.sampler or "torch",
+            path,
+            model,
+            tokenizer,
+            say=lambda line: run.console.print(f"[dim]{config.name}: {line}[/]"),
+            max_length=args.vllm_max_model_length,
+            gpu_memory_share=args.vllm_gpu_memory_utilization,
+            trust_remote_code=run.config.model.trust_remote_code,
+        )
         trainer = GroupTrainer(
             env=run.env,
             reward=run.reward,
-            make_sampler=lambda model: TorchSampler(model, end_of_turn_ids(model, tokenizer), pad_id(tokenizer)),
+            make_sampler=source.holding,
             traces=traces,
             origin=Origin(run.folder.path.name, config.name, run.config.seed),
             model=model,
@@ -149,7 +171,8 @@ class GRPOStage(Stage):
             "completions_per_s": "completions/s",
         }
         progress = ProgressCallback(run.console, config.name, shown, config.rows_per_step, "completions")
-        return train(trainer, config, run, progress)
+        with closing(source):
+            return train(trainer, config, run, progress)
 
 
 def training_tasks(config: GRPOStageConfig, run: "Run") -> "Dataset":
