@@ -2,8 +2,8 @@
 
 It is saved as an ordinary Hugging Face folder. The tokenizer follows the rules under which llama.cpp can load it later:
 GPT-2 pre-tokenization, no normalizer, no unknown token, and end-of-turn as the end-of-sequence token.
-Digits never merge, so that a number is always read digit by digit. Tags of the gold completions (`<think>`, `</answer>`)
-are one token each, as `<think>` is in Qwen3.
+Digits never merge, so that a number is always read digit by digit. Tags of the gold completions (`<think>`,
+`</answer>`) are one token each, as `<think>` is in Qwen3.
 """
 
 import re
