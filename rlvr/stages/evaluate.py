@@ -22,7 +22,7 @@ class EvaluateStageConfig(StageConfig):
     """Settings of `evaluate`.
 
     Attributes:
-        models: Names of training stages (or `base`) whose models are evaluated; by default the last one's.
+        models: Names of training stages (or `base`) whose models are evaluated; by default that of `start`.
         baselines: Names of the environment's policies without a model.
         num_tasks: Held-out tasks, the same for all.
         num_samples: Completions a task.
@@ -62,6 +62,7 @@ class EvaluateStage(Stage):
             require_vllm()
         check_budget(config.name, config.max_new_tokens, run.model)
         names = [stage.name for stage in run.stage]
+        _refuse_second_evaluation(config, run)
         before = [BASE, *(s.name for s in run.stage[: names.index(config.name)] if STAGES.get(s.kind).makes_model)]
         for name in config.models:
             if name not in before:
@@ -82,7 +83,7 @@ class EvaluateStage(Stage):
         from rlvr.evaluation.results import result_rows
         from rlvr.evaluation.table import show_results
 
-        seed, models = run.config.seed, _models(config, run)
+        seed, models = run.config.seed, _models(config, run.config)
         tasks = held_out_tasks(run.env, config.split, config.num_tasks, seed)
         exam = Exam(run.env, run.reward, config.split, tasks, config.num_samples, seed, run.folder.path.name)
         evaluations = [_evaluate(name, config, exam, run) for name in (*config.baselines, *models)]
@@ -96,9 +97,24 @@ class EvaluateStage(Stage):
     def recall(config: EvaluateStageConfig, run: "Run") -> None:
         from rlvr.evaluation.table import show_metrics
 
-        names = {*config.baselines, *_models(config, run)}
+        names = {*config.baselines, *_models(config, run.config)}
         rows = [row for row in run.folder.results() if row["stage"] in names and row["split"] == config.split]
         show_metrics(run.console, rows, config.metrics)
+
+
+def _refuse_second_evaluation(config: EvaluateStageConfig, run: RunConfig) -> None:
+    """Refuses to evaluate a policy twice on one split: results and traces of one would replace those of the other."""
+
+    def policies(stage: EvaluateStageConfig) -> set[str]:
+        return {*stage.baselines, *_models(stage, run)}
+
+    for other in run.stage[: [stage.name for stage in run.stage].index(config.name)]:
+        if isinstance(other, EvaluateStageConfig) and other.split == config.split:
+            for name in sorted(policies(other) & policies(config)):
+                raise UserError(
+                    f"stages {other.name} and {config.name} both evaluate {name} on {config.split}, and the results of "
+                    "one would replace the other's: do it in one stage, or measure again with rlvr eval"
+                )
 
 
 def _evaluate(name: str, config: EvaluateStageConfig, exam: "Exam", run: "Run") -> "Evaluation":
@@ -131,14 +147,7 @@ def _relative(model: str, folder: Path) -> str:
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else model
 
 
-def _models(config: EvaluateStageConfig, run: "Run") -> tuple[str, ...]:
-    from rlvr.stages import STAGES
+def _models(config: EvaluateStageConfig, run: RunConfig) -> tuple[str, ...]:
+    from rlvr.pipeline.run import start_of
 
-    if config.models:
-        return config.models
-    before = []
-    for stage in run.config.stage:
-        if stage.name == config.name:
-            break
-        before += [stage.name] if STAGES.get(stage.kind).makes_model else []
-    return (before[-1] if before else "base",)
+    return config.models or (start_of(config, run),)

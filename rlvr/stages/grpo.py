@@ -30,6 +30,16 @@ if TYPE_CHECKING:
     from rlvr.pipeline.run import Run
 
 
+_OF_TRLS_SAMPLING = (
+    "repetition_penalty",
+    "generation_kwargs",
+    "cache_implementation",
+    "use_transformers_paged",
+    "use_transformers_continuous_batching",
+    "transformers_continuous_batching_config",
+)
+
+
 class GRPOStageConfig(TrainingConfig):
     """Settings of `grpo`.
 
@@ -78,6 +88,7 @@ class GRPOStage(Stage):
     @staticmethod
     def check(config: GRPOStageConfig, run: RunConfig) -> None:
         check_training(config)
+        _check_sampling(config)
         if config.sampler == "vllm":
             require_vllm()
         check_budget(config.name, config.max_new_tokens, run.model)
@@ -187,6 +198,20 @@ def training_tasks(config: GRPOStageConfig, run: "Run") -> "Dataset":
             for task in tasks
         ]
     )
+
+
+def _check_sampling(config: GRPOStageConfig) -> None:
+    """Refuses settings that would do nothing here, and sampling for part of a step, whose trace is one shard."""
+    for name in _OF_TRLS_SAMPLING:
+        if name in config.trl:
+            raise UserError(f"stage {config.name}: trl.{name} is of TRL's own sampling, not used here: drop it")
+    passes = batch_arguments(config)["gradient_accumulation_steps"]
+    per_generation = config.trl.get("steps_per_generation", passes)
+    if type(per_generation) is not int or per_generation < 1 or per_generation % passes:
+        raise UserError(
+            f"stage {config.name}: trl.steps_per_generation {per_generation} is no multiple of the {passes} passes of "
+            "a step: completions are sampled for whole steps"
+        )
 
 
 def _starts_from_adapter(config: GRPOStageConfig, run: RunConfig) -> bool:

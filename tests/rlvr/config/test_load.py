@@ -174,3 +174,21 @@ def test_a_value_of_another_type_is_refused_and_never_bent(override):
     key = override.partition("=")[0].rpartition(".")[2]
     with pytest.raises(UserError, match=key):
         load_config("quickstart", [override])
+
+
+@pytest.mark.parametrize("given", ["repetition_penalty=1.1", "generation_kwargs={do_sample=false}"])
+def test_a_setting_of_trls_own_sampling_is_refused_where_it_would_do_nothing(tmp_path, given):
+    assert "is of TRL's own sampling" in refusal(tmp_path, f"stage.grpo.trl.{given}")
+
+
+def test_completions_are_sampled_for_whole_steps(tmp_path):
+    passes = "stage.grpo.micro_batch_size=32"  # 4 passes a step
+    check(config(tmp_path, sets=[passes, "stage.grpo.trl.steps_per_generation=8"]))
+    assert "multiple of the 4 passes" in refusal(tmp_path, passes, "stage.grpo.trl.steps_per_generation=1")
+
+
+def test_a_model_is_evaluated_once_a_split(tmp_path):
+    again = '[env]\nname = "arithmetic"\n[[stage]]\nkind = "evaluate"\n[[stage]]\nkind = "evaluate"\nname = "greedy"\n'
+    with pytest.raises(UserError, match="both evaluate base on test"):
+        check(config(tmp_path, again))
+    check(config(tmp_path, again + 'split = "train"\n'))

@@ -7,6 +7,8 @@ import pytest
 pytest.importorskip("trl")
 
 from rlvr.cli import main
+from rlvr.config.load import check_config
+from rlvr.stages.evaluate import _models
 from rlvr.traces.store import shards
 
 CONFIG = """
@@ -76,3 +78,9 @@ def test_the_run_can_be_read_by_rlvr_traces(run_folder, capsys):
     out = capsys.readouterr().out
     assert "base · test" in out
     assert "group 2" in out
+
+
+def test_start_says_which_model_is_evaluated_by_default():
+    stages = [{"kind": "sft"}, {"kind": "grpo"}, {"kind": "evaluate", "start": "sft"}]
+    config = check_config({"env": {"name": "arithmetic"}, "stage": stages}, "here")
+    assert _models(config.stage[2], config) == ("sft",)
