@@ -191,7 +191,12 @@ def training_tasks(config: GRPOStageConfig, run: "Run") -> "Dataset":
     from datasets import Dataset
 
     num_tasks = config.steps * config.prompts_per_step
-    tasks = islice(run.env.rows("train", run.seed(stage=config.name)), num_tasks)
+    tasks = list(islice(run.env.rows("train", run.seed(stage=config.name)), num_tasks))
+    if len(tasks) < config.prompts_per_step:  # TRL would go through no batch at all, and call that trained
+        raise UserError(
+            f"stage {config.name}: {run.env.name} has {len(tasks)} training tasks, fewer than the prompts_per_step "
+            f"{config.prompts_per_step} of one step: lower it, or give more tasks"
+        )
     return Dataset.from_list(
         [
             {"prompt": run.env.messages(task), "task": canonical_json(task), "task_id": run.env.task_id(task)}
