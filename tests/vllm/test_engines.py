@@ -1,0 +1,66 @@
+"""Engines of their own, one at a time: other models, models that cannot be loaded, and weights that never arrive."""
+
+import psutil
+import pytest
+import torch
+
+from rlvr.engine import vllm_sampler
+from rlvr.engine.sampling import Request, SamplingParams
+from rlvr.failure import WorkError
+from rlvr_rewards import UserError
+
+PARAMS = SamplingParams(max_new_tokens=24)
+REQUESTS = [Request([5, 6, 7, 8 + group], [100 * group + sample for sample in range(8)]) for group in range(6)]
+
+
+def test_the_guard_stops_where_weights_never_arrived(model, model_folder, tokenizer, monkeypatch):
+    monkeypatch.setattr(vllm_sampler, "push_weights", lambda model, llm: None)
+    fresh = vllm_sampler.VLLMSampler(str(model_folder), [tokenizer.eos_token_id], max_rows=64)
+    try:
+        with pytest.raises(WorkError, match="its weights did not arrive"):
+            fresh.holding(model).sample(REQUESTS, PARAMS)
+    finally:
+        fresh.close()
+
+
+def test_a_llama_too(tmp_path, tokenizer, sharpen):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    settings = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
+    llama = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=256, **settings))
+    sharpen(llama)
+    llama.save_pretrained(tmp_path)
+    other = vllm_sampler.VLLMSampler(str(tmp_path), [tokenizer.eos_token_id], max_rows=64)
+    try:
+        other.holding(llama).sample(REQUESTS, PARAMS)
+        assert other.metrics["sampler_gap"] < 1e-4
+        with torch.no_grad():
+            llama.lm_head.weight.mul_(2)
+        other.holding(llama).sample(REQUESTS, PARAMS)
+        assert other.metrics["sampler_gap"] < 1e-4
+    finally:
+        other.close()
+
+
+def test_a_model_that_vllm_cannot_load_is_one_line(tmp_path):
+    from transformers import OpenAIGPTConfig, OpenAIGPTLMHeadModel
+
+    odd = OpenAIGPTLMHeadModel(OpenAIGPTConfig(vocab_size=64, n_positions=256, n_embd=32, n_layer=1, n_head=2))
+    odd.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r'vLLM cannot load model .*: set sampler = "torch"') as refused:
+        vllm_sampler.VLLMSampler(str(tmp_path), [2]).holding(odd).sample(REQUESTS, PARAMS)
+    assert "\n" not in str(refused.value)
+
+
+def test_too_little_memory_for_the_cache_is_one_line(model_folder, model, monkeypatch):
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 2**30})())
+    with pytest.raises(UserError, match=r"KV cache: it takes 1\.0 GiB, and 1\.0 GiB are free"):
+        vllm_sampler.VLLMSampler(str(model_folder), [2]).holding(model).sample(REQUESTS, PARAMS)
+
+
+def test_what_is_switched_off_in_vllm_is_still_there():
+    import vllm._custom_ops as ops
+    import vllm.model_executor.layers.utils as layers
+
+    assert isinstance(ops._supports_onednn, bool)
+    assert callable(layers.check_cpu_sgl_kernel)

@@ -1,0 +1,132 @@
+"""`VLLMSampler` against the model in this process: the same distribution, seeds of its own, and a guard that fires."""
+
+from itertools import islice
+
+import pytest
+import torch
+
+from rlvr.engine import vllm_sampler
+from rlvr.engine.sampling import FinishReason, Request, SamplingParams
+from rlvr.engine.vllm_guard import sampler_gap
+from rlvr.failure import WorkError
+from rlvr.models.chat import prompt_ids
+from rlvr_envs import make
+from rlvr_envs.seeds import derive_seed
+from rlvr_rewards import UserError
+
+ENV = make("scheduling?tier=compact")
+PARAMS = SamplingParams(max_new_tokens=24)
+
+
+@pytest.fixture(scope="module")
+def requests(tokenizer):
+    tasks = islice(ENV.rows("train", 0), 6)
+    return [
+        Request(prompt_ids(tokenizer, ENV.messages(task)), [derive_seed(0, group=group, sample=n) for n in range(8)])
+        for group, task in enumerate(tasks)
+    ]
+
+
+def tokens(groups):
+    return [[completion.token_ids for completion in group] for group in groups]
+
+
+def nudge(model, scale=0.05):
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)) * scale)
+
+
+def test_log_probs_are_those_of_the_model(sampler, model, requests):
+    sampler.holding(model).sample(requests, PARAMS)
+    assert sampler.metrics["sampler_gap"] < 1e-4
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        SamplingParams(24, temperature=0.7),
+        SamplingParams(24, top_k=5),
+        SamplingParams(24, top_p=0.8),
+        SamplingParams(24, min_p=0.1),
+        SamplingParams(24, temperature=1.3, top_p=0.9, top_k=20),
+        SamplingParams(24, temperature=0),
+    ],
+)
+def test_restrictions_mean_what_they_mean_to_the_torch_sampler(sampler, model, requests, params):
+    groups = sampler.holding(model).sample(requests, params)
+    assert sampler_gap(model, requests, groups, params) < 1e-4
+
+
+def test_greedy_completions_are_those_of_the_torch_sampler(sampler, model, tokenizer, requests):
+    from rlvr.engine.torch_sampler import TorchSampler
+
+    greedy = SamplingParams(24, temperature=0)
+    ours = TorchSampler(model, [tokenizer.eos_token_id], tokenizer.pad_token_id).sample(requests, greedy)
+    assert tokens(sampler.holding(model).sample(requests, greedy)) == tokens(ours)
+
+
+def test_equal_seeds_repeat_and_a_group_differs(sampler, model, requests):
+    first = sampler.holding(model).sample(requests, PARAMS)
+    assert tokens(sampler.holding(model).sample(requests, PARAMS)) == tokens(first)
+    assert all(len({tuple(ids) for ids in group}) == 8 for group in tokens(first))
+
+
+def test_a_completion_does_not_depend_on_what_else_is_sampled(sampler, model, requests):
+    together = sampler.holding(model).sample(requests, PARAMS)
+    alone = sampler.holding(model).sample(requests[3:4], PARAMS)
+    assert tokens(alone) == tokens(together[3:4])
+
+
+def test_it_ends_at_the_end_of_a_turn_and_at_the_budget(sampler, model, tokenizer, requests):
+    long = SamplingParams(max_new_tokens=120)
+    ended = [c for group in sampler.holding(model).sample(requests, long) for c in group]
+    assert {c.finish_reason for c in ended} == {FinishReason.STOP, FinishReason.LENGTH}
+    for completion in ended:
+        stopped = completion.token_ids[-1] == tokenizer.eos_token_id
+        assert stopped == (completion.finish_reason == FinishReason.STOP)
+        assert stopped or len(completion.token_ids) == 120
+        assert tokenizer.eos_token_id not in completion.token_ids[:-1]
+        assert len(completion.logprobs) == len(completion.token_ids)
+        assert completion.seconds > 0
+
+
+def test_new_weights_are_sampled_from(sampler, model, requests):
+    before = sampler.holding(model).sample(requests, PARAMS)
+    nudge(model)
+    after = sampler.holding(model).sample(requests, PARAMS)
+    assert tokens(before) != tokens(after)
+    assert sampler.metrics["sampler_gap"] < 1e-4
+
+
+def test_the_guard_stops_where_weights_stayed_behind(sampler, model, requests, monkeypatch):
+    sampler.holding(model).sample(requests, PARAMS)
+    monkeypatch.setattr(vllm_sampler, "push_weights", lambda model, llm: None)
+    nudge(model)
+    with pytest.raises(WorkError, match="does not sample from the model that is trained"):
+        sampler.holding(model).sample(requests, PARAMS)
+    assert sampler.metrics["sampler_gap"] > 0.05
+
+
+def test_an_adapter_is_sampled_with_and_stays_apart(sampler, model, requests):
+    from peft import LoraConfig, get_peft_model
+
+    adapted = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(generator=torch.Generator().manual_seed(0)).mul_(0.1)
+    base = {name: weight.clone() for name, weight in model.named_parameters() if "lora" not in name}
+    sampler.holding(adapted).sample(requests, PARAMS)
+    assert sampler.metrics["sampler_gap"] < 1e-4
+    assert all(
+        torch.allclose(weight, base[name], atol=1e-6) for name, weight in model.named_parameters() if name in base
+    )
+    with adapted.disable_adapter():
+        assert sampler_gap(adapted, requests, sampler.sample(requests, PARAMS), PARAMS) > 0.05
+
+
+def test_a_prompt_longer_than_the_context_is_one_line(sampler, model):
+    sampler.holding(model).sample([Request([5, 6, 7], [1])], PARAMS)
+    with pytest.raises(UserError, match="a prompt of 250 tokens and max_new_tokens 24 do not fit into the 256 tokens"):
+        sampler.sample([Request([5] * 250, [1])], PARAMS)
