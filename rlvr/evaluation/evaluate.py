@@ -101,8 +101,8 @@ def evaluate(
 ) -> Evaluation:
     """Lets a policy answer every task, scores its completions, and writes a trace row for each.
 
-    The metrics: `score` (0.0 where a part failed or none applied), `success`, `parts.NAME`, every number of the
-    environment's info under its own name, `errors` (the share in which something failed), for a model `tokens` and
+    The metrics: `score` (0.0 where a part failed, none where no part applied), `success`, `parts.NAME`, every number of
+    the environment's info under its own name, `errors` (the share in which something failed), for a model `tokens` and
     `truncated` (cut short by the token budget), and with more than one sample `pass@2`, `pass@4`, … up to all of them.
 
     Args:
@@ -160,7 +160,7 @@ def _metrics(verdict: dict[str, Any], answer: Answer) -> dict[str, float | None]
     completion = answer.completion
     from_model = {"tokens": float(len(completion.token_ids)), "truncated": float(completion.finish_reason == "length")}
     return {
-        "score": verdict["reward"] or 0.0,
+        "score": 0.0 if verdict["reward"] is None and errors else verdict["reward"],
         "success": float(bool(verdict["success"])),
         **{name: float(value) for name, value in verdict["info"].items() if _is_number(value) and name not in _OURS},
         **{f"parts.{name}": 0.0 if name in errors else value for name, value in verdict["parts"].items()},

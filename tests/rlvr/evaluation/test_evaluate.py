@@ -103,6 +103,13 @@ def test_a_part_that_does_not_apply_is_left_out_of_its_mean():
     assert (row["mean"], row["n"]) == (1.0, 1)
 
 
+def test_a_completion_to_which_no_part_applies_has_no_score():
+    exam = exam_of(3, reward=sometimes)
+    found = evaluate("probe", Scripted(["a", "b", "b"]), exam)
+    assert found.values["score"] == [[1.0], [], []]
+    assert found.values["errors"] == [[0.0]] * 3
+
+
 def test_pass_at_k_comes_with_more_than_one_sample():
     exam = exam_of(1, num_samples=6)
     texts = [ENV.gold(exam.tasks[0]), *["wrong"] * 5]
