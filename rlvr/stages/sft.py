@@ -1,12 +1,15 @@
-"""`sft`: supervised fine-tuning on the environment's gold completions, the loss on the completion only."""
+"""`sft`: supervised fine-tuning on gold or on given demonstrations, the loss on the completion only."""
 
+from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from rlvr.config.schema import RunConfig
 from rlvr.models.adapters import peft_config
+from rlvr.models.demonstrations import read_demonstrations
 from rlvr.models.memory import Workload
 from rlvr.pipeline.stage import Stage, StageResult
 from rlvr.pipeline.training import (
@@ -30,7 +33,8 @@ class SFTStageConfig(TrainingConfig):
 
     Attributes:
         batch_size: Examples a step.
-        num_examples: Training tasks whose gold is learned from; they repeat where steps need more.
+        num_examples: Examples learned from at most; they repeat where steps need more.
+        data: A JSONL of demonstrations instead of the environment's golds; see `rlvr.models.demonstrations`.
     """
 
     trl_class: ClassVar[str] = "SFTConfig"
@@ -39,6 +43,7 @@ class SFTStageConfig(TrainingConfig):
     learning_rate: float = Field(default=1e-3, gt=0)
     batch_size: int = Field(default=64, ge=1)
     num_examples: int = Field(default=5000, ge=1)
+    data: Path | None = None
 
     @property
     def rows_per_step(self) -> int:
@@ -46,7 +51,7 @@ class SFTStageConfig(TrainingConfig):
 
 
 class SFTStage(Stage):
-    """TRL's `SFTTrainer` on gold."""
+    """TRL's `SFTTrainer` on gold or demonstrations."""
 
     kind = "sft"
     Config = SFTStageConfig
@@ -54,11 +59,14 @@ class SFTStage(Stage):
     @staticmethod
     def check(config: SFTStageConfig, run: RunConfig) -> None:
         check_training(config)
+        if config.data:
+            next(read_demonstrations(config.data))
 
     @staticmethod
     def plan(config: SFTStageConfig) -> str:
         trained = f", LoRA r {config.lora.r}" if config.lora else ""
-        return f"{config.steps} steps of {config.batch_size} golds, learning rate {config.learning_rate:g}{trained}"
+        what = f"examples of {config.data}" if config.data else "golds"
+        return f"{config.steps} steps of {config.batch_size} {what}, learning rate {config.learning_rate:g}{trained}"
 
     @staticmethod
     def workload(config: SFTStageConfig) -> Workload:
@@ -91,7 +99,7 @@ class SFTStage(Stage):
         args = trl_config(config, arguments)
         tokenizer = load_tokenizer(path, run.config.model)
         model = load_model(path, run.config.model, train_all=config.lora is None)
-        examples = gold_examples(config, run)
+        examples = examples_of(config, run)
         check_prompts(config.name, tokenizer, model, _conversations(examples), max_new_tokens=0)
         check_template(path, tokenizer, _conversations(examples.select(range(min(10, len(examples))))))
         trainer = SFTTrainer(
@@ -106,17 +114,19 @@ class SFTStage(Stage):
         return train(trainer, config, run, progress)
 
 
-def gold_examples(config: SFTStageConfig, run: "Run") -> "Dataset":
-    """Prompt and gold completion of training tasks, as chat messages."""
+def examples_of(config: SFTStageConfig, run: "Run") -> "Dataset":
+    """Prompt and completion of each example, as chat messages."""
     from datasets import Dataset
 
-    tasks = islice(run.env.rows("train", run.seed(stage=config.name)), config.num_examples)
+    found = read_demonstrations(config.data) if config.data else _golds(config, run)
     return Dataset.from_list(
-        [
-            {"prompt": run.env.messages(task), "completion": [{"role": "assistant", "content": run.env.gold(task)}]}
-            for task in tasks
-        ]
+        [{"prompt": messages[:-1], "completion": messages[-1:]} for messages in islice(found, config.num_examples)]
     )
+
+
+def _golds(config: SFTStageConfig, run: "Run") -> Iterator[list[Message]]:
+    for task in run.env.rows("train", run.seed(stage=config.name)):
+        yield [*run.env.messages(task), {"role": "assistant", "content": run.env.gold(task)}]
 
 
 def _conversations(examples: "Dataset") -> list[list[Message]]:
