@@ -90,6 +90,13 @@ def test_an_answer_without_a_thought_is_right_but_not_well_formed():
 GOOD = '{"question": "1+1?", "answer": "#### 2"}\n'
 
 
+def test_a_question_in_both_splits_is_refused(tmp_path):
+    (tmp_path / "train.jsonl").write_text(GOOD)
+    (tmp_path / "test.jsonl").write_text(GOOD.replace("1+1", "1+2") + GOOD)
+    with pytest.raises(UserError, match=r"test\.jsonl line 2: this question is in another split too"):
+        make("gsm8k", path=str(tmp_path)).rows("train", 0)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -99,8 +99,9 @@ class Gsm8k(Environment):
             return self._distinct(_hub_rows(split), f"openai/gsm8k {split}")
         path = Path(self.path)
         if path.is_dir():
-            path = path / f"{split}.jsonl"
-            return self._distinct(read_jsonl(path), str(path))
+            tasks = self._distinct(read_jsonl(path / f"{split}.jsonl"), str(path / f"{split}.jsonl"))
+            _refuse_shared(tasks, [path / f"{other}.jsonl" for other in self.splits if other != split])
+            return tasks
         return [task for task in self._distinct(read_jsonl(path), str(path)) if self.split_of(task) == split]
 
     def _distinct(self, numbered: Iterator[tuple[int, Task]], source: str) -> list[Task]:
@@ -113,6 +114,15 @@ class Gsm8k(Environment):
                 raise UserError(f"{source} line {number}: {error}") from None
             tasks.setdefault(row["question"], row)
         return list(tasks.values())
+
+
+def _refuse_shared(tasks: list[Task], others: list[Path]) -> None:
+    """Refuses a question that the file of another split holds too: what was trained on measures nothing."""
+    questions = {task["question"] for task in tasks}
+    for path in filter(Path.is_file, others):
+        for number, row in read_jsonl(path):
+            if str(row.get("question")) in questions:
+                raise UserError(f"{path} line {number}: this question is in another split too: take it out of one")
 
 
 def _after_hashes(answer: str) -> str:
