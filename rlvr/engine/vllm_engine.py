@@ -61,7 +61,7 @@ def load_engine(path: str, model: Any, settings: EngineSettings) -> Any:
                 load_format="dummy",
                 skip_tokenizer_init=True,
                 trust_remote_code=settings.trust_remote_code,
-                dtype=str(model.dtype).removeprefix("torch.") if on_cpu else "bfloat16",
+                dtype=_precision(model),
                 max_model_len=settings.max_length,
                 max_num_seqs=settings.max_rows,
                 max_num_batched_tokens=max(_BATCHED_TOKENS, settings.max_length),
@@ -118,6 +118,15 @@ def named_weights(model: Any) -> Iterator[tuple[str, Any]]:
                 yield name.replace("modules_to_save.default.", ""), weight.data
     finally:
         model.unmerge_adapter()
+
+
+def _precision(model: Any) -> str:
+    """On a CPU the model's own, so that both agree to rounding; on a GPU the one that training computes in."""
+    import torch
+
+    if model.device.type == "cpu":
+        return str(model.dtype).removeprefix("torch.")
+    return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
 
 
 def _cpu_options(model: Any, settings: EngineSettings) -> dict[str, Any]:

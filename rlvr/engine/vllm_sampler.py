@@ -67,12 +67,12 @@ class VLLMSampler:
         if self._llm is None:
             self._load(params)
         self._refuse_too_long(requests, params)
-        must_compare = not self._synced
-        if not self._synced:
+        fresh = not self._synced
+        if fresh:
             push_weights(self._model, self._llm)
             self._synced = True
         groups = self._generate(requests, params)
-        if must_compare:
+        if fresh:
             self.metrics["sampler_gap"] = sampler_gap(self._model, requests, groups, params)
             check_gap(self.metrics["sampler_gap"])
         return groups
