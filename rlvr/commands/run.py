@@ -29,6 +29,8 @@ def run(args: argparse.Namespace) -> int:
 
     from rlvr.config.load import load_config
     from rlvr.config.shipped import find_config
+    from rlvr.config.trl_settings import has_trl
+    from rlvr.installed import require
     from rlvr.pipeline.environment import prepare_process
     from rlvr.pipeline.folder import RunFolder
     from rlvr.pipeline.plan import check, print_plan
@@ -36,12 +38,17 @@ def run(args: argparse.Namespace) -> int:
 
     prepare_process(offline=args.check)
     config = load_config(args.config, args.overrides)
-    check(config)
     console = Console()
+    for warning in check(config):
+        console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     path = Path(args.run_dir or f"runs/{find_config(args.config).stem}")
     if args.check:
         print_plan(config, path, console)
+        if not has_trl():
+            unchecked = "TRL's settings were not checked: trl is not installed (pip install 'rlvr[train]')"
+            console.print(unchecked, markup=False, highlight=False, soft_wrap=True)
         return 0
+    require("rlvr run", "torch", "transformers", "trl")
     folder = RunFolder(path)
     try:
         run_pipeline(config, folder, console)

@@ -11,6 +11,11 @@ from pathlib import Path
 from rlvr_rewards.errors import UserError
 
 
+def has_trl() -> bool:
+    """Whether TRL's settings can be read here: TRL and transformers are installed."""
+    return find_spec("trl") is not None and find_spec("transformers") is not None
+
+
 @cache
 def trl_settings(config_class: str) -> frozenset[str]:
     """Every field of a dataclass of TRL's, such as `GRPOConfig`, those of its parents included.

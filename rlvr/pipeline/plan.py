@@ -11,19 +11,25 @@ from rlvr.models.room import check_chat_template, sample_lengths
 from rlvr.models.shape import ModelShape, shape_of
 from rlvr.pipeline.checkpoints import last_step
 from rlvr.pipeline.folder import finished_stages, refuse_other_config
+from rlvr.pipeline.golds import try_golds
 from rlvr.pipeline.run import environment_of, reward_of
 from rlvr.stages import STAGES
 from rlvr_rewards.errors import UserError
 
 
-def check(config: RunConfig) -> None:
-    """Refuses what cannot work, before anything loads: environment, reward, model folder and each stage's settings."""
+def check(config: RunConfig) -> list[str]:
+    """Refuses what cannot work, before anything loads: environment, reward, model folder and each stage's settings.
+
+    Returns:
+        Warnings, a line each, of what can work but is hardly meant.
+    """
     env = environment_of(config)
-    reward_of(config, env)
+    reward = reward_of(config, env)
     shape_of(config.model)
     check_chat_template(config.model)
     for stage in config.stage:
         STAGES.get(stage.kind).check(stage, config)
+    return try_golds(env, reward, config.seed)
 
 
 def print_plan(config: RunConfig, folder: Path, console: Console) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from pydantic import Field
 
 from rlvr.config.schema import StageConfig
-from rlvr.config.trl_settings import trl_settings
+from rlvr.config.trl_settings import has_trl, trl_settings
 from rlvr.models.adapters import LoraSettings
 from rlvr.pipeline.checkpoints import last_checkpoint, step_of
 from rlvr.pipeline.stage import StageResult
@@ -64,18 +64,21 @@ class TrainingConfig(StageConfig):
     def advice(cls, key: str, stage: str) -> str | None:
         if key in cls.ours:
             return f"write {cls.ours[key]} instead of {key}"
-        if key in trl_settings(cls.trl_class):
+        if has_trl() and key in trl_settings(cls.trl_class):
             return f"{key} is a setting of TRL: write stage.{stage}.trl.{key}, in a file under [stage.trl]"
         return None
 
 
 def check_training(config: TrainingConfig) -> None:
-    """Refuses TRL settings that TRL does not know or that are set otherwise, and rows that cannot be dealt out."""
-    known = trl_settings(config.trl_class)
+    """Refuses TRL settings that TRL does not know or that are set otherwise, and rows that cannot be dealt out.
+
+    Where TRL is not installed, nobody can say which settings it knows: those are let through.
+    """
+    known = trl_settings(config.trl_class) if has_trl() else None
     for name in config.trl:
         if name in config.ours:
             raise UserError(f"stage {config.name}: write {config.ours[name]} instead of trl.{name}")
-        if name not in known:
+        if known is not None and name not in known:
             raise unknown_name(f"TRL setting in stage {config.name}", name, known)
     batch_arguments(config)
 

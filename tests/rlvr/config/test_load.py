@@ -192,3 +192,58 @@ def test_a_model_is_evaluated_once_a_split(tmp_path):
     with pytest.raises(UserError, match="both evaluate base on test"):
         check(config(tmp_path, again))
     check(config(tmp_path, again + 'split = "train"\n'))
+
+
+WITHOUT_TRAINING = """
+import importlib.util, sys
+real = importlib.util.find_spec
+hidden = ("torch", "trl", "transformers", "peft", "datasets", "accelerate")
+importlib.util.find_spec = lambda name, *more: None if name.split(".")[0] in hidden else real(name, *more)
+for name in hidden:
+    sys.modules[name] = None
+from rlvr.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (["--check"], 0, "TRL's settings were not checked: trl is not installed (pip install 'rlvr[train]')"),
+        (["--check"], 0, " (grpo): "),
+        (["--check", "--set", "stage.sft.batchsize=2"], 2, "did you mean 'batch_size'?"),
+        (["--check", "--set", "env.teir=hard"], 2, "did you mean 'tier'?"),
+        (["--check", "--set", "reward.expression=2*exact_nubmer"], 2, "did you mean 'exact_number'?"),
+        (["--check", "--set", "stage.grpo.trl.num_generations=4"], 2, "write group_size instead"),
+        ([], 2, "pip install 'rlvr[train]'"),
+    ],
+)
+def test_the_light_core_checks_all_of_ours_and_says_that_trls_settings_were_not(tmp_path, options, code, says):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TRAINING, "run", "quickstart", *options],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1 if code else 0), done.stderr
+    assert says in done.stdout + done.stderr
+
+
+TEXT_ENV = '[env]\nname = "scheduling"\ntier = "compact"\n[[stage]]\nkind = "evaluate"\n'
+
+
+def test_a_reward_that_fails_on_every_gold_is_refused_before_anything_loads(tmp_path):
+    with pytest.raises(UserError, match=r"fails on 20 of 20 golds; the first: exact_number: .*no column 'answer'"):
+        check(config(tmp_path, TEXT_ENV, ["reward.expression=exact_number"]))
+
+
+def test_a_reward_that_golds_do_not_earn_in_full_is_warned_of(tmp_path):
+    (tmp_path / "mean.py").write_text(
+        "from rlvr_rewards import reward\n@reward\ndef half(completion): return 0.5\n"
+        "@reward\ndef trained(completion, completion_ids): return 1.0\n"
+    )
+    warned = check(config(tmp_path, TEXT_ENV, [f"reward.expression={tmp_path}/mean.py:half"]))
+    assert warned == ["golds earn 0.5 on average, and the reward can give 1: does it fit these tasks?"]
+    warned = check(config(tmp_path, TEXT_ENV, [f"reward.expression={tmp_path}/mean.py:trained"]))
+    assert warned == ["the reward was not tried on golds: only training has completion_ids"]
+    assert check(config(tmp_path, TEXT_ENV)) == []

@@ -55,7 +55,12 @@ FOLDER = Path(__file__).parent
 
 @reward
 def fateful(completion: str) -> float:
-    '''Does what `fate` says at the call it names, once; otherwise scores by the completion's bytes.'''
+    '''Does what `fate` says at the call it names, once; otherwise scores by the completion's bytes.
+
+    Golds, which a run tries the reward on before it starts, are not counted.
+    '''
+    if completion.endswith("</answer>"):
+        return 1.0
     calls = FOLDER / "calls"
     calls.write_text(calls.read_text() + "." if calls.exists() else ".")
     fate = FOLDER / "fate"
