@@ -35,9 +35,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from rlvr.installed import require
+    from rlvr.installed import require, require_vllm
 
     require("rlvr eval", "torch", "transformers", "pyarrow")
+    if args.sampler == "vllm":
+        require_vllm()
     from rlvr.pipeline.environment import prepare_process, quiet_libraries
 
     prepare_process()

@@ -132,6 +132,12 @@ def test_a_run_is_refused_before_anything_loads(monkeypatch, tmp_path, capsys):
     assert not folder.exists()
 
 
+def test_an_evaluation_is_refused_before_anything_loads(monkeypatch, capsys):
+    versions(monkeypatch, None)
+    assert main(["eval", "--model", "nobody/none", "--env", "arithmetic", "--sampler", "vllm"]) == 2
+    assert "sampling with vLLM needs vllm" in capsys.readouterr().err
+
+
 def test_trls_own_switch_is_pointed_to_ours(tmp_path, capsys):
     assert main(["run", "quickstart", "--set", "stage.grpo.trl.use_vllm=true", "--run-dir", str(tmp_path / "r")]) == 2
     assert 'write sampler = "vllm" instead of trl.use_vllm' in capsys.readouterr().err
