@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rlvr.engine.sampling import Sampler
+from rlvr.models.adapters import base_of, is_adapter
 from rlvr.models.chat import end_of_turn_ids, pad_id
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ def sampler_source(
     from rlvr.installed import require_vllm
 
     require_vllm()
+    while is_adapter(path):  # vLLM reads the configuration alone, which an adapter has from its base
+        path = base_of(path)
     return VLLMSampler(path, end_of_turn_ids(model, tokenizer), say=say, **vllm_settings)
 
 

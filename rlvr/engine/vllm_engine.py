@@ -50,6 +50,7 @@ def load_engine(path: str, model: Any, settings: EngineSettings) -> Any:
     """
     on_cpu = model.device.type == "cpu"
     options = _cpu_options(model, settings) if on_cpu else {"gpu_memory_utilization": settings.gpu_memory_share}
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     try:
         if on_cpu:
             _keep_weights_as_they_are()
