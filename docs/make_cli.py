@@ -16,8 +16,9 @@ INTRO = """# The commands
 Written by `python docs/make_cli.py` from what each command says of itself.
 
 Exit codes: 0 done · 1 failed work · 2 bad input, said in one line · 130 Ctrl-C · 143 SIGTERM (both after a checkpoint,
-where a training stage was under way). An environment is written `NAME`, `"NAME?option=value&option=value"` or
-`FILE.py:NAME`; a reward `NAME`, `FILE.py:NAME` or an expression over them ([rewards.md](rewards.md)).
+where a training stage was under way). Where the reader of the output goes away (`| head -1`) it is 1, without a word.
+An environment is written `NAME`, `"NAME?option=value&option=value"` or `FILE.py:NAME`; a reward `NAME`, `FILE.py:NAME`
+or an expression over them ([rewards.md](rewards.md)).
 """
 
 

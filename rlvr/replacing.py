@@ -1,7 +1,8 @@
 """Writing a file or a folder so that nobody ever sees half of it: hidden beside its place, renamed when complete.
 
 An error or Ctrl-C on the way leaves what was there before. `replacing` is for files that the user names, and turns
-every failure to write into a `UserError`; the others are for a run's own files, and let `OSError` through.
+every failure to write into a `UserError`, a full disk into a `WorkError`; the others are for a run's own files, and let
+`OSError` through.
 """
 
 import contextlib
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from rlvr.failure import WorkError
+from rlvr.pipeline.disk import disk_problem
 from rlvr_rewards.errors import UserError
 
 
@@ -22,6 +25,7 @@ def replacing(path: str, force: bool = False) -> Iterator[BinaryIO]:
 
     Raises:
         UserError: It exists and `force` is not given, or it cannot be written.
+        WorkError: The disk is full, or fails.
     """
     if path == "-":
         yield sys.stdout.buffer
@@ -88,4 +92,5 @@ def _as_user_error(path: str) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+        kind = WorkError if disk_problem(error) else UserError
+        raise kind(f"{path} cannot be written: {error.strerror or error}") from error

@@ -1,6 +1,6 @@
 """Scoring a stream of completions, line by line, in constant memory.
 
-A line is `{"task": {row}, "completion": "…"}`; it comes back with `reward`, `success`, `parts`, `errors` and `info`,
+A line is `{"task": {row}, "completion": "…"}`, the completion as text or as chat messages; it comes back with `reward`, `success`, `parts`, `errors` and `info`,
 its other keys as they were. Not here: files and options (`rlvr.commands.score`).
 """
 
@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rlvr_envs import Environment
+from rlvr_envs.seeds import is_json, kind_of
 from rlvr_rewards import Reward, UserError
-from rlvr_rewards.functions import one_line
+from rlvr_rewards.errors import one_line
+from rlvr_rewards.row import completion_text
 
 _BYTE_ORDER_MARK = "\ufeff"
+_COMPLETION = "text or a list of chat messages"
 
 
 @dataclass
@@ -55,6 +58,11 @@ class Tally:
         self.num_skipped += 1
         self.first_skipped = self.first_skipped or str(error)
 
+    @property
+    def has_rewards(self) -> bool:
+        """Whether any line has a reward: none has where some part failed on each."""
+        return "reward" in self.sums
+
     def means(self) -> dict[str, float]:
         """The mean of each sum, the reward first."""
         names = sorted(self.sums, key=lambda name: name != "reward")
@@ -81,7 +89,7 @@ def score_lines(
             continue
         try:
             record = _read(line, environment)
-            record.update(score_record(record["task"], record["completion"], environment, reward))
+            record.update(score_record(record["task"], completion_text(record["completion"]), environment, reward))
             scored = _write(record)
         except UserError as error:
             named = UserError(f"line {number}: {error}")
@@ -113,10 +121,19 @@ def judge(
     except Exception as error:  # recorded beside the reward's own errors
         errors["success"] = one_line(error)
     try:
-        info = environment.info(task, completion)
+        info = _checked_info(environment, environment.info(task, completion))
+    except UserError as error:
+        errors["info"] = str(error)
     except Exception as error:  # recorded beside the reward's own errors
         errors["info"] = one_line(error)
     return success, info, errors
+
+
+def _checked_info(environment: Environment, info: dict[str, Any]) -> dict[str, Any]:
+    for key, value in info.items():
+        if not is_json(value):
+            raise UserError(f"environment {environment.name}: info[{key!r}] is {kind_of(value)}, which is not JSON")
+    return info
 
 
 def _refuse_constant(name: str) -> Any:
@@ -134,11 +151,23 @@ def _read(line: bytes, environment: Environment) -> dict[str, Any]:
         raise UserError(f"not JSON ({error})") from None
     if not isinstance(record, dict):
         raise UserError('not an object: a line is {"task": {…}, "completion": "…"}')
-    for key, kind, called in (("task", dict, "an object"), ("completion", str, "text")):
-        if not isinstance(record.get(key), kind):
+    for key, fits, called in (("task", _is_object, "an object"), ("completion", _is_completion, _COMPLETION)):
+        if not fits(record.get(key)):
             raise UserError(f"{key!r} must be {called}" if key in record else f"has no {key!r}")
     environment.check(record["task"])
     return record
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_completion(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(map(_is_message, value)))
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("content"), str)
 
 
 def _write(record: dict[str, Any]) -> bytes:

@@ -2,7 +2,7 @@
 
 REWARD = '''"""`$name`: a reward of our own. Change the function, then the tests below it.
 
-pytest $file
+python -m pytest $file
 rlvr rewards $file:$name
 rlvr score --env arithmetic --reward $file:$name --input IN.jsonl --output OUT.jsonl
 """
@@ -34,7 +34,7 @@ def test_a_wrong_answer_and_a_second_guess_earn_nothing():
 
 ENV = '''"""`$name`: an environment of our own. Change the class, then the tests below it.
 
-pytest $file
+python -m pytest $file
 rlvr envs $file:$cls
 rlvr play --env $file:$cls
 """

@@ -16,6 +16,30 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
+def is_json(value: Any) -> bool:
+    """Whether a value can be written as JSON proper, which knows neither NaN nor infinity.
+
+    >>> is_json({"a": [1, None]}), is_json({1, 2}), is_json(float("nan"))
+    (True, False, False)
+    """
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def kind_of(value: Any) -> str:
+    """What a value that is not JSON is, for a message: `a set`, `nan`.
+
+    >>> kind_of({1, 2}), kind_of(float("nan")), kind_of([object()])
+    ('a set', 'nan', 'a list')
+    """
+    name = repr(value) if isinstance(value, float) else type(value).__name__
+    article = "" if isinstance(value, float) else "an " if name[0] in "aeiouAEIOU" else "a "
+    return article + name
+
+
 def derive_seed(run_seed: int, **labels: Any) -> int:
     """A seed in [0, 2**63) for one choice, named by labels: stage, split, step, task_id, attempt, turn, sample, …
 

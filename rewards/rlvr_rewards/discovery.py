@@ -4,11 +4,12 @@ A name is looked up in three places: the modules of a package of ours, installed
 and a file of the user's own, given as `my_env.py:MyEnv`. Rewards, environments and stages are all found this way.
 """
 
+import contextlib
 import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -101,6 +102,8 @@ class Catalogue(Generic[T]):
 def load_file(path: Path) -> ModuleType:
     """Imports a user's Python file as a module of its own; a second call gives the same module.
 
+    While it is imported, and only then, it can import its neighbours in the same folder.
+
     Raises:
         UserError: There is no such file, or it cannot be imported; the line at fault is named.
     """
@@ -114,11 +117,25 @@ def load_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module  # dataclasses look their module up while it is being imported
     try:
-        spec.loader.exec_module(module)
+        with _importable(str(path.resolve().parent)):
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a user's file may raise anything
         del sys.modules[module_name]
         raise UserError(f"{path}{_line_at_fault(error, spec.origin)}: {one_line(error)}") from error
     return module
+
+
+@contextlib.contextmanager
+def _importable(folder: str) -> Iterator[None]:
+    """Lets a file import its neighbours; the folder comes last, so that they hide nothing that is installed."""
+    is_new = folder not in sys.path
+    if is_new:
+        sys.path.append(folder)
+    try:
+        yield
+    finally:
+        if is_new and folder in sys.path:
+            sys.path.remove(folder)
 
 
 def _line_at_fault(error: BaseException, filename: str | None) -> str:

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         file.write(Template(template).substitute(name=name, cls=cls, file=path).encode())
     used_as = f"{path}:{cls if args.kind == 'env' else name}"
     show = f"rlvr envs {used_as}" if args.kind == "env" else f"rlvr rewards {used_as}"
-    console().print(f"wrote {path}\n  test it: pytest {path}\n  use it:  {show}", soft_wrap=True)
+    console().print(f"wrote {path}\n  test it: python -m pytest {path}\n  use it:  {show}", soft_wrap=True)
     return 0
 
 

@@ -1,6 +1,6 @@
 """Score a JSONL of completions by an environment's rules.
 
-Each input line is {"task": {row}, "completion": "…"}; each output line adds reward, success, parts, errors and info
+Each input line is {"task": {row}, "completion": "…"} (text, or a list of chat messages); each output line adds reward, success, parts, errors and info
 (replacing any of that name), and carries the other keys through. Memory stays constant, and OUT appears only when it
 is complete. A summary goes to stderr.
 """
@@ -22,7 +22,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", required=True, help='NAME, "NAME?option=value" or FILE.py:NAME')
     parser.add_argument("--input", required=True, metavar="IN.jsonl", help="what to score; - is the standard input")
     parser.add_argument("--output", required=True, metavar="OUT.jsonl", help="where to; - is the standard output")
-    parser.add_argument("--reward", help="FILE.py:NAME or an expression, in place of the environment's own reward")
+    parser.add_argument(
+        "--reward",
+        help="FILE.py:NAME or an expression, over the library and the environment's parts, in place of its own reward",
+    )
     parser.add_argument("--skip-bad", action="store_true", help="leave out lines that cannot be read, and count them")
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
 
@@ -34,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from rlvr_rewards import UserError, parse_reward
 
     environment = make(args.env)
-    reward = parse_reward(args.reward) if args.reward else None
+    reward = parse_reward(args.reward, environment.part) if args.reward else None
     tally, name = Tally(), "standard input" if args.input == "-" else args.input
     with _opened(args.input) as source:
         _refuse_same_file(args.input, args.output)
@@ -49,6 +52,10 @@ def run(args: argparse.Namespace) -> int:
                 raise UserError(f"{name} holds no line to score{why}")
             out.flush()
     _summarise(tally, args.env)
+    if not tally.has_rewards and tally.num_errors == tally.num_scored:
+        raise UserError(
+            f"every one of the {tally.num_scored} lines has an error and no reward; the first: {tally.first_error}"
+        )
     return 0
 
 
@@ -99,6 +106,7 @@ def _summarise(tally: "Tally", env: str) -> None:
     from rlvr.console import console, table
 
     rows = [("completions", tally.num_scored), ("success", tally.num_successes / tally.num_scored)]
+    rows += [] if tally.has_rewards else [("mean reward", None)]
     rows += [(f"mean {name}", mean) for name, mean in tally.means().items()]
     rows.append(("with errors", tally.num_errors))
     rows += [(f"failure: {kind}", count) for kind, count in tally.failures.most_common()]

@@ -1,5 +1,6 @@
 """Rewards found by name: ours, those of other packages, and those of a file."""
 
+import sys
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -31,6 +32,15 @@ def test_a_reward_of_a_file(tmp_path, monkeypatch):
     assert REWARDS.get(f"{tmp_path}/mine.py:both").score("x").reward == 1.0
     monkeypatch.chdir(tmp_path)
     assert REWARDS.get("mine.py:brief").score("x").parts == {"brief": 0.5}
+
+
+def test_a_file_may_import_its_neighbour_and_the_path_is_left_as_it_was(tmp_path):
+    (tmp_path / "neighbour_of_mine.py").write_text("SHARE = 0.5\n")
+    (tmp_path / "json.py").write_text("raise RuntimeError('shadows the standard library')\n")
+    (tmp_path / "mine.py").write_text(f"import json\nfrom neighbour_of_mine import SHARE\n{MINE}")
+    before = list(sys.path)
+    assert REWARDS.get(f"{tmp_path}/mine.py:brief").score("x").reward == 0.5
+    assert sys.path == before
 
 
 def test_a_file_is_imported_once(tmp_path):

@@ -67,8 +67,10 @@ def test_play_asks_for_as_many_as_wanted_and_a_wrong_answer_fails(monkeypatch, c
 
 @pytest.mark.parametrize(("kind", "name", "thing"), [("env", "digit_sum", "DigitSum"), ("reward", "brief", "brief")])
 def test_what_new_writes_passes_its_tests_and_is_usable_at_once(kind, name, thing, tmp_path, capsys):
-    assert thing in shown(capsys, "new", kind, name, "--dir", str(tmp_path))
+    said = shown(capsys, "new", kind, name, "--dir", str(tmp_path))
+    assert thing in said and f"python -m pytest {tmp_path / name}.py" in said
     path = tmp_path / f"{name}.py"
+    assert f"python -m pytest {path}" in path.read_text()
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", path.name], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )

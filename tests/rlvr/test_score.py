@@ -74,8 +74,8 @@ def test_the_golds_of_an_environment_all_succeed(files):
 
 
 def test_gsm8k_is_scored_by_its_own_rules(files, tmp_path):
-    row = {"question": "A pen costs 2 and a book 3. Both?", "answer": "2+3=<<2+3=5>>5\n#### 5"}
     for split in ("train", "test"):
+        row = {"question": f"A pen costs 2 and a {split} 3. Both?", "answer": "2+3=<<2+3=5>>5\n#### 5"}
         (tmp_path / f"{split}.jsonl").write_text(json.dumps(row) + "\n")
     env = make(f"gsm8k?path={tmp_path}")
     task = next(iter(env.rows("test", 0)))
@@ -209,7 +209,7 @@ def test_the_input_is_never_the_output(files, link, capsys):
 )
 def test_an_output_that_cannot_be_written_is_one_line(files, target, said, capsys):
     write(files[0], GOOD)
-    assert score((files[0], files[0].parent / target)) == 2
+    assert score((files[0], files[0].parent / target)) == (1 if target == "/dev/full" else 2)
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1
 
@@ -280,8 +280,52 @@ def test_a_reward_that_fails_is_recorded_on_its_line_and_counted(files, tmp_path
 def test_a_batch_reward_of_the_wrong_length_is_an_error(files, tmp_path):
     (tmp_path / "mine.py").write_text(REWARDS)
     write(files[0], GOOD)
-    assert score(files, "--reward", f"{tmp_path / 'mine.py'}:short_batch") == 0
+    assert score(files, "--reward", f"{tmp_path / 'mine.py'}:short_batch") == 2
     assert "2" in scored(files)[0]["errors"]["short_batch"]
+
+
+def test_a_reward_that_fails_on_every_line_is_no_success(files, tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(REWARDS)
+    write(files[0], GOOD, GOOD)
+    assert score(files, "--reward", f"{tmp_path / 'mine.py'}:moody") == 2
+    assert [line["reward"] for line in scored(files)] == [None, None]
+    err = capsys.readouterr().err
+    assert next(line for line in err.splitlines() if "mean reward" in line).split()[-2] == "–"
+    last = err.splitlines()[-1]
+    assert "every one of the 2 lines has an error and no reward; the first: moody: LookupError" in last
+
+
+def test_a_reward_may_name_parts_metrics_and_success_of_the_environment(files):
+    env = make("scheduling")
+    task = next(iter(env.rows("test", 0)))
+    write(files[0], {"task": task, "completion": env.gold(task)})
+    assert score(files, "--reward", "success + 0.5*optimum_ratio + 0.25*format", env="scheduling") == 0
+    assert scored(files)[0]["reward"] == 1.75
+
+
+def test_a_completion_may_be_chat_messages_which_come_back_as_they_were(files, capsys):
+    messages = [{"role": "assistant", "content": GOOD["completion"]}]
+    write(files[0], {**GOOD, "completion": messages})
+    assert score(files) == 0
+    assert (scored(files)[0]["completion"], scored(files)[0]["success"]) == (messages, True)
+    for wrong in ([1], [{"role": "assistant", "content": 7}], {"role": "assistant"}):
+        write(files[0], {**GOOD, "completion": wrong})
+        assert score(files, "--force") == 2
+        assert "line 1: 'completion' must be text or a list of chat messages" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("value", "kind"), [("float('nan')", "nan"), ("{1}", "a set"), ("object()", "an object")])
+def test_an_info_that_is_not_json_is_blamed_on_the_environment(files, tmp_path, value, kind):
+    (tmp_path / "env.py").write_text(
+        "from rlvr_envs.library.arithmetic import Arithmetic\n"
+        "class Odd(Arithmetic):\n"
+        f"    def info(self, task, completion): return {{'fine': 1, 'odd': {value}}}\n"
+    )
+    write(files[0], GOOD)
+    assert score(files, env=f"{tmp_path / 'env.py'}:Odd") == 0
+    (line,) = scored(files)
+    assert line["errors"] == {"info": f"environment arithmetic: info['odd'] is {kind}, which is not JSON"}
+    assert (line["reward"], line["info"]) == (1.2, {})
 
 
 def test_an_environment_whose_verdict_raises_is_an_error_not_the_end(files, tmp_path):
