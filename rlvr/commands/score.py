@@ -1,8 +1,9 @@
 """Score a JSONL of completions by an environment's rules.
 
-Each input line is {"task": {row}, "completion": "…"} (text, or a list of chat messages); each output line adds reward, success, parts, errors and info
-(replacing any of that name), and carries the other keys through. Memory stays constant, and OUT appears only when it
-is complete. A summary goes to stderr.
+Each input line is {"task": {row}, "completion": "…"}, the completion as text or as chat messages; each output line adds
+reward, success, parts, errors and info (replacing any of that name), and carries the other keys through. Memory stays
+constant, and OUT appears only when it is complete. A summary goes to stderr. Exits with 2 where every line has an error
+and no reward.
 """
 
 import argparse
@@ -24,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="OUT.jsonl", help="where to; - is the standard output")
     parser.add_argument(
         "--reward",
-        help="FILE.py:NAME or an expression, over the library and the environment's parts, in place of its own reward",
+        help="FILE.py:NAME, or an expression that may name the environment's parts; in place of its own",
     )
     parser.add_argument("--skip-bad", action="store_true", help="leave out lines that cannot be read, and count them")
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
