@@ -53,6 +53,7 @@ class GroupTrainer(GRPOTrainer):
         self.env, self.reward, self.traces, self.origin = env, reward, traces, origin
         self.make_sampler = make_sampler
         self._rollout: Rollout | None = None
+        self._failed_before = False
         self._step_started = time.perf_counter()
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -124,7 +125,10 @@ class GroupTrainer(GRPOTrainer):
         )
 
     def _refuse_reward_that_always_fails(self, rollout: Rollout) -> None:
-        if all(score.errors for score in rollout.scores):
+        """Stops where all of a step failed; of a step of one task, where all of the step before failed too."""
+        fails = all(score.errors for score in rollout.scores)
+        failed_before, self._failed_before = self._failed_before, fails
+        if fails and (failed_before or len(set(rollout.task_ids)) > 1):
             name, error = next(iter(rollout.scores[0].errors.items()))
             raise UserError(
                 f"the reward failed for every completion of step {rollout.step}; "

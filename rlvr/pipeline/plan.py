@@ -1,5 +1,6 @@
 """What a run would do, told before anything loads: its stages, reward, memory, and what its folder already holds."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def check(config: RunConfig) -> list[str]:
     Returns:
         Warnings, a line each, of what can work but is hardly meant.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("a run is one process so far: start it without torchrun or accelerate launch")
     env = environment_of(config)
     reward = reward_of(config, env)
     shape_of(config.model)

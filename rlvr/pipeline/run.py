@@ -107,6 +107,8 @@ def run_pipeline(config: RunConfig, folder: RunFolder, console: Console) -> None
     finished, started = finished_stages(folder.path), time.time()
     _set_threads(config)
     for stage in config.stage:
+        STAGES.get(stage.kind).rehearse(stage, run)
+    for stage in config.stage:
         if stage.name in finished:
             console.print(f"[dim]{stage.name}: finished before, skipped[/]")
             STAGES.get(stage.kind).recall(stage, run)

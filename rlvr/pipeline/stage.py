@@ -57,6 +57,11 @@ class Stage(ABC):
         return None
 
     @staticmethod
+    def rehearse(config: Any, run: "Run") -> None:
+        """Refuses what only its libraries know to be wrong, before the first stage runs; by default accepts all."""
+        return
+
+    @staticmethod
     def recall(config: Any, run: "Run") -> None:
         """Shows again what it found, when it was finished before; by default it has nothing to show."""
         return

@@ -1,11 +1,10 @@
 """What SFT and GRPO share: their settings, TRL's arguments, resuming from a whole checkpoint, and a clean stop."""
 
-import os
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast, get_type_hints
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
 from rlvr.config.schema import StageConfig
 from rlvr.config.trl_settings import has_trl, trl_settings
@@ -60,6 +59,10 @@ class TrainingConfig(StageConfig):
         """Rows of one optimizer step, over all devices."""
         raise NotImplementedError
 
+    def trl_defaults(self) -> dict[str, Any]:
+        """TRL's settings that this kind of stage chooses; `trl` has the last word."""
+        raise NotImplementedError
+
     @classmethod
     def advice(cls, key: str, stage: str) -> str | None:
         if key in cls.ours:
@@ -84,21 +87,16 @@ def check_training(config: TrainingConfig) -> None:
 
 
 def batch_arguments(config: TrainingConfig) -> dict[str, int]:
-    """How a step's rows are dealt out to devices, and on each to passes.
+    """How a step's rows are dealt out to passes.
 
     Raises:
         UserError: They cannot be dealt out evenly.
     """
-    rows, num_devices = config.rows_per_step, int(os.environ.get("WORLD_SIZE", "1"))
-    if rows % num_devices:
-        raise UserError(f"stage {config.name}: the {rows} rows of a step do not divide over {num_devices} processes")
-    micro = config.micro_batch_size or rows // num_devices
-    if (rows // num_devices) % micro:
-        raise UserError(
-            f"stage {config.name}: micro_batch_size {micro} does not divide the {rows // num_devices} rows of a step "
-            "on a device"
-        )
-    return {"per_device_train_batch_size": micro, "gradient_accumulation_steps": rows // num_devices // micro}
+    rows = config.rows_per_step
+    micro = config.micro_batch_size or rows
+    if rows % micro:
+        raise UserError(f"stage {config.name}: micro_batch_size {micro} does not divide the {rows} rows of a step")
+    return {"per_device_train_batch_size": micro, "gradient_accumulation_steps": rows // micro}
 
 
 def common_arguments(config: TrainingConfig, run: "Run", base: str) -> dict[str, Any]:
@@ -138,23 +136,34 @@ def common_arguments(config: TrainingConfig, run: "Run", base: str) -> dict[str,
     }
 
 
-def trl_config(config: TrainingConfig, arguments: dict[str, Any]) -> Any:
+def trl_config(config: TrainingConfig, run: "Run", base: str) -> Any:
     """TRL's settings for a stage: ours, and over them what the config passes through.
 
     Raises:
-        UserError: TRL refuses a value, or a tracker is not installed.
+        UserError: A value is of the wrong type, TRL refuses it, or a tracker is not installed.
     """
     import trl
     from transformers import integrations
 
+    settings = getattr(trl, config.trl_class)
+    _check_types(config, get_type_hints(settings))
+    arguments = {**common_arguments(config, run, base), **config.trl_defaults(), **config.trl}
     try:
-        args = getattr(trl, config.trl_class)(**{**arguments, **config.trl})
+        args = settings(**arguments)
     except (ValueError, TypeError, ImportError) as error:
         raise UserError(f"stage {config.name}: TRL refuses its settings: {error}") from error
     if missing := set(args.report_to) - set(integrations.get_available_reporting_integrations()):
         names = ", ".join(sorted(missing))
         raise UserError(f"stage {config.name}: trl.report_to names {names}, which is not installed, or not known")
     return args
+
+
+def _check_types(config: TrainingConfig, hints: dict[str, Any]) -> None:
+    for name, value in config.trl.items():
+        try:
+            TypeAdapter(hints[name], config={"arbitrary_types_allowed": True}).validate_python(value)
+        except ValidationError as error:
+            raise UserError(f"stage {config.name}: trl.{name} = {value!r}: {error.errors()[0]['msg']}") from None
 
 
 def train(trainer: "Trainer", config: TrainingConfig, run: "Run", progress: "ProgressCallback") -> StageResult:

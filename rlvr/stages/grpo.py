@@ -17,12 +17,11 @@ from rlvr.pipeline.training import (
     TrainingConfig,
     batch_arguments,
     check_training,
-    common_arguments,
     train,
     trl_config,
 )
 from rlvr_envs.seeds import canonical_json
-from rlvr_rewards.errors import UserError
+from rlvr_rewards.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,7 +29,15 @@ if TYPE_CHECKING:
     from rlvr.pipeline.run import Run
 
 
+_CHOICES = {
+    "loss_type": ("grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo"),
+    "scale_rewards": ("group", "batch", "none", True, False),
+    "importance_sampling_level": ("token", "sequence"),
+}
+"""Settings of TRL 1.16 whose values TRL itself looks at only once it trains."""
+
 _OF_TRLS_SAMPLING = (
+    "chat_template_kwargs",
     "repetition_penalty",
     "generation_kwargs",
     "cache_implementation",
@@ -73,6 +80,15 @@ class GRPOStageConfig(TrainingConfig):
     def rows_per_step(self) -> int:
         return self.prompts_per_step * self.group_size
 
+    def trl_defaults(self) -> dict[str, Any]:
+        return {
+            "num_generations": self.group_size,
+            "max_completion_length": self.max_new_tokens,
+            "temperature": self.temperature,
+            "lr_scheduler_type": "constant_with_warmup",
+            "warmup_steps": 5,
+        }
+
     @property
     def keeps_reference(self) -> bool:
         """Whether the KL to the model that it starts from is part of the loss."""
@@ -97,6 +113,10 @@ class GRPOStage(Stage):
                 f"stage {config.name}: with trl.beta > 0 it keeps the model that it starts from, which is an adapter "
                 "that TRL cannot open: train an adapter here too ([stage.lora]), or leave trl.beta at 0"
             )
+
+    @staticmethod
+    def rehearse(config: GRPOStageConfig, run: "Run") -> None:
+        trl_config(config, run, run.config.model.path)
 
     @staticmethod
     def plan(config: GRPOStageConfig) -> str:
@@ -131,15 +151,7 @@ class GRPOStage(Stage):
         from rlvr.traces.store import TraceWriter
 
         path = run.model_before(config)
-        arguments: dict[str, Any] = {
-            **common_arguments(config, run, path),
-            "num_generations": config.group_size,
-            "max_completion_length": config.max_new_tokens,
-            "temperature": config.temperature,
-            "lr_scheduler_type": "constant_with_warmup",
-            "warmup_steps": 5,
-        }
-        args = trl_config(config, arguments)
+        args = trl_config(config, run, path)
         tokenizer = load_tokenizer(path, run.config.model)
         model = load_model(path, run.config.model, train_all=config.lora is None)
         tasks = training_tasks(config, run)
@@ -179,7 +191,6 @@ class GRPOStage(Stage):
             "parts/*": "",
             "frac_reward_zero_std": "zero-variance",
             "completions/mean_length": "tokens",
-            "completions_per_s": "completions/s",
         }
         progress = ProgressCallback(run.console, config.name, shown, config.rows_per_step, "completions")
         with closing(source):
@@ -210,6 +221,9 @@ def _check_sampling(config: GRPOStageConfig) -> None:
     for name in _OF_TRLS_SAMPLING:
         if name in config.trl:
             raise UserError(f"stage {config.name}: trl.{name} is of TRL's own sampling, not used here: drop it")
+    for name, choices in _CHOICES.items():
+        if config.trl.get(name, choices[0]) not in choices:
+            raise unknown_name(f"trl.{name} in stage {config.name}", str(config.trl[name]), map(str, choices))
     passes = batch_arguments(config)["gradient_accumulation_steps"]
     per_generation = config.trl.get("steps_per_generation", passes)
     if type(per_generation) is not int or per_generation < 1 or per_generation % passes:

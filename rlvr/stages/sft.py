@@ -16,7 +16,6 @@ from rlvr.pipeline.training import (
     TrainingConfig,
     batch_arguments,
     check_training,
-    common_arguments,
     train,
     trl_config,
 )
@@ -49,6 +48,14 @@ class SFTStageConfig(TrainingConfig):
     def rows_per_step(self) -> int:
         return self.batch_size
 
+    def trl_defaults(self) -> dict[str, Any]:
+        return {
+            "completion_only_loss": True,
+            "max_length": None,
+            "lr_scheduler_type": "cosine",
+            "warmup_steps": max(1, self.steps // 20),
+        }
+
 
 class SFTStage(Stage):
     """TRL's `SFTTrainer` on gold or demonstrations."""
@@ -61,6 +68,10 @@ class SFTStage(Stage):
         check_training(config)
         if config.data:
             next(read_demonstrations(config.data))
+
+    @staticmethod
+    def rehearse(config: SFTStageConfig, run: "Run") -> None:
+        trl_config(config, run, run.config.model.path)
 
     @staticmethod
     def plan(config: SFTStageConfig) -> str:
@@ -89,14 +100,7 @@ class SFTStage(Stage):
         from rlvr.pipeline.progress import ProgressCallback
 
         path = run.model_before(config)
-        arguments: dict[str, Any] = {
-            **common_arguments(config, run, path),
-            "completion_only_loss": True,
-            "max_length": None,
-            "lr_scheduler_type": "cosine",
-            "warmup_steps": max(1, config.steps // 20),
-        }
-        args = trl_config(config, arguments)
+        args = trl_config(config, run, path)
         tokenizer = load_tokenizer(path, run.config.model)
         model = load_model(path, run.config.model, train_all=config.lora is None)
         examples = examples_of(config, run)

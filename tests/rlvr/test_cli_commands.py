@@ -51,17 +51,18 @@ def play(monkeypatch, capsys, typed, *more):
     return shown(capsys, "play", "--env", "arithmetic", *more)
 
 
-@pytest.mark.parametrize("end", ["\n\n", "\n.\n", ""])
+@pytest.mark.parametrize("end", ["\n\n", "\n.\nnot read\n", ""])
 def test_play_scores_a_typed_answer_and_then_shows_gold(monkeypatch, capsys, end):
     env = make("arithmetic")
     task = next(iter(env.rows("test", 0)))
-    out = play(monkeypatch, capsys, env.gold(task).replace("</think>", "\n</think>\n") + end)
+    out = play(monkeypatch, capsys, env.gold(task).replace("</think>", "\n\n</think>\n") + end)
     assert "success: yes" in out
     assert out.index("your answer") < out.index("success") < out.index(env.gold(task))
 
 
 def test_play_asks_for_as_many_as_wanted_and_a_wrong_answer_fails(monkeypatch, capsys):
-    out = play(monkeypatch, capsys, "no idea\n\nnone\n\n", "--n", "2")
+    out = play(monkeypatch, capsys, "no idea\n\nat all\n.\nnone\n", "--n", "2")
+    assert "task 1 of 2" in out and "task 2 of 2" in out
     assert out.count("success: no") == 2
 
 
@@ -77,6 +78,34 @@ def test_what_new_writes_passes_its_tests_and_is_usable_at_once(kind, name, thin
     assert tested.returncode == 0, tested.stdout
     assert " passed" in tested.stdout
     assert shown(capsys, "envs" if kind == "env" else "rewards", f"{path}:{thing}")
+
+
+BROKEN = """
+from rlvr_envs.library.arithmetic import Arithmetic
+
+class NoDraw(Arithmetic):
+    def draw(self, random):
+        return {"sum": random.randint(1, 0)}
+
+class NoPrompt(Arithmetic):
+    def messages(self, task):
+        return [{"role": "user", "content": task["qestion"]}]
+"""
+
+
+@pytest.mark.parametrize("command", [["envs"], ["play", "--env"]])
+@pytest.mark.parametrize(
+    ("name", "where"), [("NoDraw", "draw (broken.py line 6): ValueError"), ("NoPrompt", "messages (broken.py line 10): Key")]
+)
+def test_an_environment_that_fails_is_one_line_that_says_where(command, name, where, tmp_path, capsys):
+    (tmp_path / "broken.py").write_text(BROKEN)
+    assert main([*command, f"{tmp_path}/broken.py:{name}"]) == 2
+    err = capsys.readouterr().err
+    assert f"environment arithmetic: {where}" in err and err.count("\n") == 1
+
+
+def test_a_setting_shows_its_value_and_what_else_it_may_be(capsys):
+    assert "setting form='tag' (of: tag, hashes, boxed, last_number)" in shown(capsys, "rewards", "exact_number")
 
 
 def test_new_keeps_what_is_there_unless_forced(tmp_path, capsys):

@@ -88,9 +88,14 @@ def test_a_reference_that_trl_could_not_open_is_refused(tmp_path):
     check(config(tmp_path, sets=["stage.sft.lora.r=4", "stage.grpo.trl.beta=0.1", "stage.grpo.lora.r=4"]))
 
 
-def test_processes_that_do_not_divide_the_batch(tmp_path, monkeypatch):
+def test_more_processes_than_one_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
-    assert "do not divide over 3 processes" in refusal(tmp_path, "stage.sft.batch_size=32")
+    assert "one process" in refusal(tmp_path, "stage.sft.batch_size=32")
+
+
+@pytest.mark.parametrize("setting", ["loss_type=grpoo", "scale_rewards=batched", "importance_sampling_level=tokens"])
+def test_a_choice_that_trl_would_refuse_only_while_training(tmp_path, setting):
+    assert "did you mean" in refusal(tmp_path, f"stage.grpo.trl.{setting}")
 
 
 def test_set_reaches_every_place(tmp_path):
@@ -247,3 +252,9 @@ def test_a_reward_that_golds_do_not_earn_in_full_is_warned_of(tmp_path):
     warned = check(config(tmp_path, TEXT_ENV, [f"reward.expression={tmp_path}/mean.py:trained"]))
     assert warned == ["the reward was not tried on golds: only training has completion_ids"]
     assert check(config(tmp_path, TEXT_ENV)) == []
+
+
+def test_an_environments_file_is_found_beside_the_config(tmp_path):
+    (tmp_path / "mine.py").write_text("from rlvr_envs.library.arithmetic import Arithmetic as Mine\n")
+    text = '[env]\nname = "mine.py:Mine"\n[[stage]]\nkind = "evaluate"\n'
+    assert check(config(tmp_path, text)) == []

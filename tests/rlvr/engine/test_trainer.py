@@ -180,3 +180,15 @@ def test_sampled_groups_differ_within_and_repeat_between_runs(make_trainer, tmp_
     trained(make_trainer())
     assert [row["token_ids"] for row in rows_of(tmp_path)] == first
     assert len({tuple(ids) for ids in first[:4]}) > 1
+
+
+def test_one_task_whose_reward_fails_does_not_stop_the_run(make_trainer, tasks, tmp_path):
+    @reward
+    def brittle(answer: str) -> float:
+        if answer == tasks[0]["answer"]:
+            raise ValueError("this gold cannot be read")
+        return 1.0
+
+    settings = {"per_device_train_batch_size": 4, "max_steps": 2}
+    trained(make_trainer(brittle, texts=completions(tasks)[:4], **settings))
+    assert {row["kept"] for step in (1, 2) for row in rows_of(tmp_path, step)} == {True, False}

@@ -1,0 +1,41 @@
+"""What only TRL knows to be wrong in a later stage is said before the first stage trains."""
+
+import pytest
+
+pytest.importorskip("trl", reason="needs the train extra")
+
+from rlvr.cli import main
+
+CONFIG = """
+[model.scratch]
+hidden_size = 32
+intermediate_size = 64
+num_layers = 1
+[env]
+name = "arithmetic"
+[[stage]]
+kind = "sft"
+steps = 2
+batch_size = 4
+[[stage]]
+kind = "grpo"
+steps = 2
+prompts_per_step = 2
+group_size = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ('num_iterations="two"', "trl.num_iterations = 'two'"),
+        ("report_to=wandbx", "wandbx"),
+        ("lr_scheduler_type=wavy", "wavy"),
+    ],
+)
+def test_a_wrong_value_in_a_later_stage_stops_before_the_first(tmp_path, capsys, setting, says):
+    path = tmp_path / "run.toml"
+    path.write_text(CONFIG)
+    assert main(["run", str(path), "--run-dir", str(tmp_path / "run"), "--set", f"stage.grpo.trl.{setting}"]) == 2
+    assert says in capsys.readouterr().err
+    assert not list((tmp_path / "run").glob("models/sft"))
