@@ -1,7 +1,9 @@
 """Scoring a stream of completions, line by line, in constant memory.
 
 A line is `{"task": {row}, "completion": "…"}`, the completion as text or as chat messages; it comes back with `reward`,
-`success`, `parts`, `errors` and `info`, its other keys as they were. Not here: files and options (`rlvr.commands.score`).
+`success`, `parts`, `errors` and `info`, its other keys as they were.
+
+Not here: files and options (`rlvr.commands.score`).
 """
 
 import json

@@ -33,9 +33,12 @@ def make(spec: str, **options: Any) -> Environment:
     name, _, query = spec.partition("?")
     cls = ENVIRONMENTS.get(name)
     try:
-        given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError:
         raise UserError(f"environment {spec!r}: write options as NAME?key=value&key=value") from None
+    given = dict(pairs)
+    if twice := [key for key in given if sum(key == other for other, _ in pairs) > 1]:
+        raise UserError(f"environment {spec!r}: option {twice[0]!r} is given twice")
     return cls(**_checked_options(cls, {**given, **options}))
 
 

@@ -16,7 +16,7 @@ from functools import partial
 from random import Random
 from typing import Any, ClassVar
 
-from rlvr_envs.seeds import content_id, derive_random
+from rlvr_envs.seeds import content_id, derive_random, is_json, kind_of
 from rlvr_rewards import Reward, Score, UserError, reward
 from rlvr_rewards.catalogue import REWARDS
 
@@ -113,8 +113,19 @@ class Environment(ABC):
             raise UserError(f"the task row lacks the column {missing[0]!r} that {self.name} needs; it has: {has}")
 
     def task_id(self, task: Task) -> str:
-        """16 hexadecimal digits that name the task by its content."""
-        return content_id([self.name, self.content(task)])
+        """16 hexadecimal digits that name the task by its content.
+
+        Raises:
+            UserError: A column holds what is not JSON.
+        """
+        try:
+            return content_id([self.name, self.content(task)])
+        except (TypeError, ValueError):
+            for column, value in task.items():
+                if not is_json(value):
+                    says = f"column {column!r} is {kind_of(value)}, which is not JSON"
+                    raise UserError(f"environment {self.name}: {says}") from None
+            raise
 
     def split_of(self, task: Task) -> str:
         """The split that a hash of the row's content says: 20% of all tasks are `test`."""

@@ -85,8 +85,17 @@ class Catalogue(Generic[T]):
         except Exception as error:  # another package's code may raise anything
             raise UserError(f"{self.kind} {point.name!r}: {point.value} cannot be loaded: {one_line(error)}") from error
         if not self.name_of(thing):
-            raise UserError(f"{self.kind} {point.name!r}: {point.value} is no {self.kind}")
+            raise UserError(f"{self.kind} {point.name!r}: {point.value} {self._why_not(thing)}")
         return thing
+
+    def _why_not(self, thing: Any) -> str:
+        missing = sorted(getattr(thing, "__abstractmethods__", ()))
+        kind = f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}"
+        is_what = (
+            f"the class {thing.__name__}" if isinstance(thing, type) else f"an object of type {type(thing).__name__}"
+        )
+        why = f"it does not define {', '.join(missing)}" if missing else f"it is {is_what}"
+        return f"cannot be used as {kind}: {why}"
 
     def _from_file(self, path: Path, attribute: str) -> T:
         module = load_file(path)
@@ -94,7 +103,7 @@ class Catalogue(Generic[T]):
         if thing is not None and self.name_of(thing):
             return thing
         if thing is not None:
-            raise UserError(f"{path}: {attribute} is a {type(thing).__name__}, not made a {self.kind}")
+            raise UserError(f"{path}: {attribute} {self._why_not(thing)}")
         offered = [name for name, value in vars(module).items() if self.name_of(value)]
         raise unknown_name(f"{self.kind} in {path}", attribute, offered)
 

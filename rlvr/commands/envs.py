@@ -50,14 +50,21 @@ def _options(cls: "type[Environment]") -> str:
 
 
 def _show_one(args: argparse.Namespace) -> None:
+    from rlvr_envs import make
+    from rlvr_envs.faults import faults_named
+
+    environment = make(args.name)
+    with faults_named(environment):
+        _show_environment(args, environment)
+
+
+def _show_environment(args: argparse.Namespace, environment: "Environment") -> None:
     import inspect
     from itertools import islice
 
     from rlvr.console import console, table, titled
-    from rlvr_envs import make
     from rlvr_rewards import UserError
 
-    environment = make(args.name)
     tasks = list(islice(environment.rows(args.split, args.seed), max(args.n, args.show)))
     if not tasks:
         raise UserError(f"{args.name} has no task in the split {args.split!r}")

@@ -1,6 +1,6 @@
 """Answer an environment's tasks yourself, and see what your answer earns.
 
-Write your answer over as many lines as you like; an empty line, a line with a single dot, or Ctrl-D ends it.
+Write your answer over as many lines as you like; a line with nothing but a dot, or Ctrl-D, ends it.
 """
 
 import argparse
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rlvr_envs import Environment, Task
 
-_ENDS = ("", ".")
+_END = "."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,14 +27,17 @@ def run(args: argparse.Namespace) -> int:
 
     from rlvr.console import console
     from rlvr_envs import make
+    from rlvr_envs.faults import faults_named
     from rlvr_rewards import UserError
 
     environment = make(args.env)
-    out, num_played = console(), 0
-    for task in islice(environment.rows(args.split, args.seed), max(0, args.n)):
-        _play(out, environment, task)
-        num_played += 1
-    if not num_played:
+    out = console()
+    with faults_named(environment):
+        tasks = list(islice(environment.rows(args.split, args.seed), max(0, args.n)))
+        for number, task in enumerate(tasks, start=1):
+            out.print(f"task {number} of {len(tasks)}", style="bold")
+            _play(out, environment, task)
+    if not tasks:
         raise UserError(f"nothing to play: {args.env} gave no task for --split {args.split} --n {args.n}")
     return 0
 
@@ -44,15 +47,15 @@ def _play(out: "Console", environment: "Environment", task: "Task") -> None:
 
     for message in environment.messages(task):
         titled(out, message["role"], message["content"])
-    out.print("\nyour answer (an empty line ends it):", style="bold")
+    out.print("\nyour answer (a line with only . ends it):", style="bold")
     _judge(out, environment, task, read_answer(sys.stdin))
 
 
 def read_answer(source: TextIO) -> str:
-    """The lines up to an empty one, a single dot, or the end of the input."""
+    """The lines up to one with nothing but a dot, or to the end of the input."""
     lines: list[str] = []
     for line in source:
-        if line.strip() in _ENDS:
+        if line.strip() == _END:
             break
         lines.append(line.rstrip("\n"))
     return "\n".join(lines)

@@ -44,7 +44,16 @@ def _show_one(text: str) -> None:
         out.print()
         titled(out, str(leaf.name), _body(leaf))
         for name, default in leaf.injected.settings.items():
-            out.print(f"setting {name}={leaf.settings.get(name, default)!r}")
+            out.print(f"setting {_setting(name, leaf.settings.get(name, default))}")
+
+
+def _setting(name: str, value: object) -> str:
+    """Such as `rel=0.01`; of an enumeration, what else it may be."""
+    from enum import Enum
+
+    if not isinstance(value, Enum):
+        return f"{name}={value!r}"
+    return f"{name}={value.value!r} (of: {', '.join(str(member.value) for member in type(value))})"
 
 
 def _body(leaf: "FunctionReward") -> str:

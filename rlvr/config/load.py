@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -29,7 +30,17 @@ def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> RunConfig:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     for override in overrides:
         apply_override(raw, override)
+    _find_environment(raw, path.parent)
     return check_config(raw, str(path))
+
+
+def _find_environment(raw: dict[str, Any], folder: Path) -> None:
+    """An environment's file (`my_env.py:MyEnv`) that is not here is looked for beside the config."""
+    env = raw.get("env")
+    name = env.get("name") if isinstance(env, dict) else None
+    file, colon, _ = name.rpartition(":") if isinstance(name, str) else ("", "", "")
+    if isinstance(env, dict) and colon and not Path(file).is_file() and (folder / file).is_file():
+        env["name"] = str(folder / str(name))
 
 
 def check_config(raw: Mapping[str, Any], source: str) -> RunConfig:

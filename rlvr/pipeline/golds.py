@@ -3,6 +3,7 @@
 from itertools import islice
 
 from rlvr_envs import Environment
+from rlvr_envs.faults import faults_named
 from rlvr_rewards import Reward, Score, UserError
 from rlvr_rewards.functions import FunctionReward
 from rlvr_rewards.injection import FROM_TRL
@@ -20,10 +21,12 @@ def try_golds(env: Environment, reward: Reward, seed: int) -> list[str]:
         return [f"the reward was not tried on golds: only training has {', '.join(needs)}"]
     split = "train" if "train" in env.splits else env.splits[0]
     try:
-        tasks = list(islice(env.rows(split, seed), _NUM_GOLDS))
+        with faults_named(env):
+            tasks = list(islice(env.rows(split, seed), _NUM_GOLDS))
     except UserError as error:  # data that is not on this machine yet, say
         return [f"the reward was not tried on golds: {error}"]
-    return _warnings(reward, [env.score(task, env.gold(task), reward) for task in tasks])
+    with faults_named(env):
+        return _warnings(reward, [env.score(task, env.gold(task), reward) for task in tasks])
 
 
 def _warnings(reward: Reward, scores: list[Score]) -> list[str]:

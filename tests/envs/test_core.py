@@ -5,6 +5,7 @@ from itertools import islice
 import pytest
 
 from rlvr_envs import ENVIRONMENTS, make
+from rlvr_envs.library.arithmetic import Arithmetic
 from rlvr_envs.seeds import canonical_json, content_id, derive_random, derive_seed
 from rlvr_rewards import UserError, parse_reward, reward
 
@@ -35,6 +36,8 @@ def test_an_unknown_name_offers_the_nearest():
         ("arithmetic?largest=many", "option largest='many'"),
         ("arithmetic?largest", "write options as NAME\\?key=value"),
         ("countdown?num_numbers=2.5", "option num_numbers='2.5'"),
+        ("arithmetic?largest=-1", "arithmetic: largest=-1: give 0 or more"),
+        ("arithmetic?largest=1&largest=2", "option 'largest' is given twice"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused(spec, message):
@@ -115,3 +118,26 @@ def test_a_reward_that_asks_for_the_prompt_gets_the_messages():
     env = make("arithmetic")
     task = next(env.rows("test", 0))
     assert env.score(task, env.messages(task)[-1]["content"], echoes).reward == 1.0
+
+
+def test_a_row_that_is_not_json_names_its_column():
+    class Days(Arithmetic):
+        name = "days"
+
+        def draw(self, random):
+            return {**super().draw(random), "days": {"Monday"}}
+
+    with pytest.raises(UserError, match="environment days: column 'days' is a set, which is not JSON"):
+        next(Days().rows("train", 0))
+
+
+def test_a_file_without_an_environment_says_what_is_there_instead(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from rlvr_envs import Environment\nclass Half(Environment):\n    def rows(self, split, seed): ...\nfour = 4\n"
+    )
+    with pytest.raises(
+        UserError, match=r"Half cannot be used as an environment: it does not define gold, messages, su"
+    ):
+        make(f"{tmp_path}/mine.py:Half")
+    with pytest.raises(UserError, match=r"four cannot be used as an environment: it is an object of type int"):
+        make(f"{tmp_path}/mine.py:four")

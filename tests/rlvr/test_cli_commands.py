@@ -95,7 +95,8 @@ class NoPrompt(Arithmetic):
 
 @pytest.mark.parametrize("command", [["envs"], ["play", "--env"]])
 @pytest.mark.parametrize(
-    ("name", "where"), [("NoDraw", "draw (broken.py line 6): ValueError"), ("NoPrompt", "messages (broken.py line 10): Key")]
+    ("name", "where"),
+    [("NoDraw", "draw (broken.py line 6): ValueError"), ("NoPrompt", "messages (broken.py line 10): Key")],
 )
 def test_an_environment_that_fails_is_one_line_that_says_where(command, name, where, tmp_path, capsys):
     (tmp_path / "broken.py").write_text(BROKEN)

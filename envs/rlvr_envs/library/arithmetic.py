@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 
 from rlvr_envs.environment import Baseline, GeneratedEnvironment, Message, Task
-from rlvr_rewards import exact_number, think_format
+from rlvr_rewards import UserError, exact_number, think_format
 
 SYSTEM = "Work the sum out between <think> and </think>, then give the number between <answer> and </answer>."
 
@@ -18,6 +18,10 @@ class Arithmetic(GeneratedEnvironment):
     reward = exact_number.named("correct") + 0.2 * think_format.named("format")
 
     largest: int = 99
+
+    def __post_init__(self) -> None:
+        if self.largest < 0:
+            raise UserError(f"arithmetic: largest={self.largest}: give 0 or more")
 
     def draw(self, random: Random) -> Task:
         a, b = random.randint(0, self.largest), random.randint(0, self.largest)
