@@ -91,9 +91,7 @@ class Catalogue(Generic[T]):
     def _why_not(self, thing: Any) -> str:
         missing = sorted(getattr(thing, "__abstractmethods__", ()))
         kind = f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}"
-        is_what = (
-            f"the class {thing.__name__}" if isinstance(thing, type) else f"an object of type {type(thing).__name__}"
-        )
+        is_what = "a class of another kind" if isinstance(thing, type) else f"of type {type(thing).__name__}"
         why = f"it does not define {', '.join(missing)}" if missing else f"it is {is_what}"
         return f"cannot be used as {kind}: {why}"
 

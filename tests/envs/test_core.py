@@ -139,5 +139,5 @@ def test_a_file_without_an_environment_says_what_is_there_instead(tmp_path):
         UserError, match=r"Half cannot be used as an environment: it does not define gold, messages, su"
     ):
         make(f"{tmp_path}/mine.py:Half")
-    with pytest.raises(UserError, match=r"four cannot be used as an environment: it is an object of type int"):
+    with pytest.raises(UserError, match=r"four cannot be used as an environment: it is of type int"):
         make(f"{tmp_path}/mine.py:four")

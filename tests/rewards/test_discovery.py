@@ -84,7 +84,7 @@ def test_what_a_file_lacks_is_said(tmp_path):
     path.write_text(MINE + "def plain(completion): return 1.0\n")
     with pytest.raises(UserError, match="did you mean 'brief'"):
         REWARDS.get(f"{path}:brif")
-    with pytest.raises(UserError, match="plain is a function, not made a reward"):
+    with pytest.raises(UserError, match="plain cannot be used as a reward: it is of type function"):
         REWARDS.get(f"{path}:plain")
     with pytest.raises(UserError, match="say which reward of the file you mean"):
         REWARDS.get(str(path))
