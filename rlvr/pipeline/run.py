@@ -18,6 +18,7 @@ from rlvr.pipeline.checkpoints import last_step
 from rlvr.pipeline.disk import disk_problem
 from rlvr.pipeline.environment import quiet_libraries
 from rlvr.pipeline.folder import RunFolder, finished_stages
+from rlvr.pipeline.inputs import input_hashes, refuse_changed_inputs
 from rlvr.pipeline.speed import matmul_gflops
 from rlvr.pipeline.stage import StageResult
 from rlvr.stages import STAGES
@@ -102,6 +103,7 @@ def run_pipeline(config: RunConfig, folder: RunFolder, console: Console) -> None
         WorkError: The disk is full, or training broke down.
     """
     folder.adopt(config)
+    refuse_changed_inputs(folder.manifest()["stages"])
     quiet_libraries()
     run = Run(config, folder, console)
     finished, started = finished_stages(folder.path), time.time()
@@ -136,6 +138,7 @@ def _record_stage(stage: StageConfig, run: Run) -> None:
         "name": stage.name,
         "kind": stage.kind,
         "config_hash": content_id(stage.model_dump(mode="json")),
+        "inputs": input_hashes(run.config, stage),
         "version": rlvr.__version__,
         "started": _utc(started),
     }
