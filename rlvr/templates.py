@@ -40,11 +40,11 @@ rlvr play --env $file:$cls
 """
 
 from dataclasses import dataclass
-from itertools import islice
 from random import Random
 
 from rlvr_envs import Baseline, GeneratedEnvironment, Message, Task
-from rlvr_rewards import exact_number, think_format
+from rlvr_envs.testing import check_env
+from rlvr_rewards import UserError, exact_number, think_format
 
 SYSTEM = "Think between <think> and </think>, then give the number between <answer> and </answer>."
 
@@ -58,6 +58,10 @@ class $cls(GeneratedEnvironment):
     reward = exact_number.named("correct") + 0.2 * think_format.named("format")
 
     num_digits: int = 6
+
+    def __post_init__(self) -> None:
+        if self.num_digits < 1:
+            raise UserError(f"$name: num_digits={self.num_digits}: give 1 or more")
 
     def draw(self, random: Random) -> Task:
         digits = [random.randint(0, 9) for _ in range(self.num_digits)]
@@ -77,31 +81,14 @@ class $cls(GeneratedEnvironment):
         return {"random": lambda _, random: f"<think></think><answer>{random.randint(0, 9 * self.num_digits)}</answer>"}
 
 
-def _tasks(split: str = "test", seed: int = 0, num_tasks: int = 20) -> list[Task]:
-    return list(islice($cls().rows(split, seed), num_tasks))
+def test_it_keeps_the_contract_of_an_environment():
+    """Gold earns the most and is not in the prompt, splits share no row, garbage never raises nor wins, and more."""
+    check_env($cls())
 
 
-def test_gold_earns_the_most_and_succeeds():
-    env = $cls()
-    for task in _tasks():
-        assert env.score(task, env.gold(task)).reward == env.reward.max
-        assert env.success(task, env.gold(task))
-
-
-def test_the_prompt_never_holds_the_gold():
-    env = $cls()
-    for task in _tasks():
-        assert all(env.gold(task) not in message["content"] for message in env.messages(task))
-
-
-def test_one_seed_gives_one_set_of_tasks_and_splits_share_none():
-    assert _tasks(seed=1) == _tasks(seed=1)
-    assert not {str(task) for task in _tasks("train")} & {str(task) for task in _tasks("test")}
-
-
-def test_garbage_never_raises_and_never_succeeds():
-    env, task = $cls(), _tasks()[0]
-    for completion in ("", "<answer>", "</answer><answer>", "\\x00\\ud800", "<answer>x</answer>", "<think>" * 10_000):
-        assert not env.score(task, completion).errors
-        assert not env.success(task, completion)
+def test_the_sum_is_that_of_the_digits():
+    """Change this to a task whose answer you know."""
+    env, task = $cls(), {"digits": "123456", "answer": "21"}
+    assert env.success(task, "<think>so</think><answer>21</answer>")
+    assert not env.success(task, "<think>so</think><answer>20</answer>")
 '''

@@ -109,6 +109,12 @@ def test_a_setting_shows_its_value_and_what_else_it_may_be(capsys):
     assert "setting form='tag' (of: tag, hashes, boxed, last_number)" in shown(capsys, "rewards", "exact_number")
 
 
+def test_a_new_environment_refuses_an_option_that_cannot_be(tmp_path, capsys):
+    assert main(["new", "env", "sum_of_digits", "--dir", str(tmp_path)]) == 0
+    assert main(["envs", f"{tmp_path}/sum_of_digits.py:SumOfDigits?num_digits=0"]) == 2
+    assert "sum_of_digits: num_digits=0: give 1 or more" in capsys.readouterr().err
+
+
 def test_new_keeps_what_is_there_unless_forced(tmp_path, capsys):
     path = tmp_path / "mine.py"
     path.write_text("precious")
