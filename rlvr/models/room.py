@@ -82,9 +82,12 @@ def check_prompts(
     longest = sorted(prompts, key=lambda messages: -sum(len(m["content"]) for m in messages))[:_LONGEST_PROMPTS]
     tokens = max((len(prompt_ids(tokenizer, messages)) for messages in longest), default=0)
     if tokens + max_new_tokens > context:
+        what = f"a prompt of {tokens} tokens and max_new_tokens {max_new_tokens} do"
+        if not max_new_tokens:
+            what = f"an example of {tokens} tokens does"
         raise UserError(
-            f"stage {stage}: a prompt of {tokens} tokens and max_new_tokens {max_new_tokens} do not fit into the "
-            f"model's context of {context} tokens: lower the budget, or take a model with a longer context"
+            f"stage {stage}: {what} not fit into the model's context of {context} tokens: shorten it, or take a model "
+            "with a longer context (of a scratch model, model.scratch.context_length)"
         )
 
 
