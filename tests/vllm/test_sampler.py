@@ -130,3 +130,21 @@ def test_a_prompt_longer_than_the_context_is_one_line(sampler, model):
     sampler.holding(model).sample([Request([5, 6, 7], [1])], PARAMS)
     with pytest.raises(UserError, match="a prompt of 250 tokens and max_new_tokens 24 do not fit into the 256 tokens"):
         sampler.sample([Request([5] * 250, [1])], PARAMS)
+
+
+@pytest.mark.parametrize("name", ["vllm", "torch"])
+def test_tokens_come_as_often_as_their_probability_says(sampler, model, tokenizer, requests, name):
+    from rlvr.engine.torch_sampler import TorchSampler
+
+    drawn, prompt = 2000, requests[0].prompt_ids
+    used = sampler.holding(model) if name == "vllm" else TorchSampler(model, [], tokenizer.pad_token_id)
+    seeds = [derive_seed(0, draw=number) for number in range(drawn)]
+    group = used.sample([Request(prompt, seeds)], SamplingParams(max_new_tokens=1))[0]
+    counts = torch.bincount(torch.tensor([c.token_ids[0] for c in group]), minlength=model.config.vocab_size)
+    with torch.no_grad():
+        expected = model(torch.tensor([prompt])).logits[0, -1].softmax(-1) * drawn
+    common = expected >= 5  # the rest counts as one kind
+    counts, expected = (torch.cat([x[common].float(), x[~common].sum()[None].float()]) for x in (counts, expected))
+    chi2 = float(((counts - expected) ** 2 / expected).sum())
+    degrees = int(common.sum())
+    assert chi2 < degrees + 4 * (2 * degrees) ** 0.5
