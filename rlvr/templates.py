@@ -23,8 +23,9 @@ def $name(completion: str, answer: str) -> float:
 
 
 def test_it_keeps_the_contract_of_a_reward():
-    """Gold earns the most, garbage never raises, and it is deterministic and fast."""
-    check_reward($name, gold=[("<think>3+4</think><answer>7</answer>", {"answer": "7"})])
+    """Gold earns the most, a wrong answer less, garbage never raises, and it is deterministic and fast."""
+    task = {"answer": "7"}
+    check_reward($name, gold=[("<answer>7</answer>", task)], wrong=[("<answer>8</answer>", task), ("7", task)])
 
 
 def test_a_wrong_answer_and_a_second_guess_earn_nothing():

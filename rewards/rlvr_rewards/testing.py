@@ -5,7 +5,7 @@
     def test_my_reward():
         check_reward(my_reward, gold=[("<answer>7</answer>", {"answer": "7"})])
 
-Not here: whether a reward can be earned without solving the task; that is what `rlvr audit` tries.
+Not here: whether a reward can be earned without solving the task, but for the wrong answers that you give it.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ GARBAGE: Mapping[str, str] = {
     "combining marks": "<answer>7" + "\u0301" * 10_000 + "</answer>",
     "other digits": "<answer>\u0667</answer> \uff17 \u00b2 \u2167",
     "think never closed": "<think>" + "so " * 1_000 + "<answer>7</answer>",
+    "digits in a thought": "<think>7 or 8? #### 7 \\boxed{7} 7</think>",
     "closed, never opened": "</think>" * 100 + "</answer>" * 100,
     "10,000 nested tags": "<answer>" * 10_000 + "7" + "</answer>" * 10_000,
     "10,000 nested thoughts": "<think>" * 10_000 + "</think>" * 10_000 + "<answer>7</answer>",
@@ -83,6 +84,7 @@ def check_reward(
     reward: RewardLike,
     gold: Sequence[tuple[str, Mapping[str, Any]]],
     *,
+    wrong: Sequence[tuple[str, Mapping[str, Any]]] = (),
     garbage: Mapping[str, str] = GARBAGE,
     min_per_second: float = 1000.0,
     max_seconds: float = 10.0,
@@ -90,11 +92,14 @@ def check_reward(
     """Checks that gold earns the maximum, that garbage never raises, and range, determinism and speed.
 
     >>> from rlvr_rewards import exact_number
-    >>> check_reward(exact_number, gold=[("<answer>7</answer>", {"answer": "7"})])
+    >>> task = {"answer": "7"}
+    >>> check_reward(exact_number, gold=[("<answer>7</answer>", task)], wrong=[("<answer>8</answer>", task)])
 
     Args:
         reward: A reward, or a function with TRL's batch signature.
         gold: Completions that must earn `reward.max`, each with the columns of its task.
+        wrong: Completions that must earn less than `reward.max`, each with the columns of its task; without any, a
+            reward that gives everybody the maximum passes.
         garbage: Completions by name that must be scored without an error, each on the columns of the first gold.
         min_per_second: The least number of gold completions scored a second, the best of three tries.
         max_seconds: The longest that one garbage completion may take, in seconds.
@@ -108,6 +113,8 @@ def check_reward(
         raise UserError("check_reward needs one gold completion at least, with the columns of its task")
     for completion, columns in gold:
         check_gold(node, completion, columns)
+    for completion, columns in wrong:
+        check_wrong(node, completion, columns)
     for name, completion in garbage.items():
         check_garbage(node, name, completion, gold[0][1], max_seconds)
     check_speed(node, *gold[0], min_per_second)
@@ -122,6 +129,14 @@ def check_gold(reward: Scorable, completion: str, columns: Mapping[str, Any]) ->
     pair = {name: [value, value] for name, value in columns.items()}
     beside = reward.score_batch(["", completion], pair)[1]
     assert reward.score(completion, **columns) == score == beside, f"{shown} is not scored the same each time"
+
+
+def check_wrong(reward: Scorable, completion: str, columns: Mapping[str, Any]) -> None:
+    """A wrong answer is scored without an error, and earns less than the maximum."""
+    score = reward.score(completion, **columns)
+    shown = f"wrong {completion[:200]!r}"
+    assert not score.errors, f"{shown} gives errors: {score.errors}"
+    assert score.reward is None or score.reward < reward.max, f"{shown} earns {score.reward}, the maximum"
 
 
 def check_garbage(

@@ -3,13 +3,13 @@
 Not here: intervals (`statistics`), the rows of `results.json` (`results`), the closing table (`table`).
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from rlvr.evaluation.metrics import OURS, is_number, pass_ks
 from rlvr.evaluation.policy import Answer, Policy
 from rlvr.evaluation.statistics import pass_at_k
 from rlvr.score_stream import score_record
@@ -20,9 +20,6 @@ from rlvr_rewards import Reward, UserError
 
 _ROWS_AT_ONCE = 128
 """Completions sampled between two updates of the progress bar, and held in memory at once."""
-
-_OURS = ("score", "success", "errors", "tokens", "truncated")
-"""Metrics that a number of the environment's info of the same name does not replace."""
 
 Values = dict[str, list[list[float]]]
 
@@ -162,15 +159,11 @@ def _metrics(verdict: dict[str, Any], answer: Answer) -> dict[str, float | None]
     return {
         "score": 0.0 if verdict["reward"] is None and errors else verdict["reward"],
         "success": float(bool(verdict["success"])),
-        **{name: float(value) for name, value in verdict["info"].items() if _is_number(value) and name not in _OURS},
+        **{name: float(value) for name, value in verdict["info"].items() if is_number(value) and name not in OURS},
         **{f"parts.{name}": 0.0 if name in errors else value for name, value in verdict["parts"].items()},
         "errors": float(bool(errors)),
         **(from_model if completion.token_ids else {}),
     }
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _first_error(verdict: dict[str, Any]) -> str:
@@ -178,8 +171,7 @@ def _first_error(verdict: dict[str, Any]) -> str:
 
 
 def _add_pass_at_k(values: Values, num_samples: int) -> None:
-    ks = sorted({2**power for power in range(1, num_samples.bit_length()) if 2**power <= num_samples} | {num_samples})
-    for k in ks if num_samples > 1 else ():
+    for k in pass_ks(num_samples):
         values[f"pass@{k}"] = [[pass_at_k(len(samples), int(sum(samples)), k)] for samples in values["success"]]
 
 

@@ -63,6 +63,7 @@ class EvaluateStage(Stage):
         check_budget(config.name, config.max_new_tokens, run.model)
         names = [stage.name for stage in run.stage]
         _refuse_second_evaluation(config, run)
+        _refuse_unknown_metrics(config, run)
         before = [BASE, *(s.name for s in run.stage[: names.index(config.name)] if STAGES.get(s.kind).makes_model)]
         for name in config.models:
             if name not in before:
@@ -85,6 +86,9 @@ class EvaluateStage(Stage):
 
         seed, models = run.config.seed, _models(config, run.config)
         tasks = held_out_tasks(run.env, config.split, config.num_tasks, seed)
+        if len(tasks) < config.num_tasks:
+            found = f"{config.name}: the split {config.split} has {len(tasks)} tasks, not num_tasks {config.num_tasks}"
+            run.console.print(f"[yellow]{found}: all are taken[/]")
         exam = Exam(run.env, run.reward, config.split, tasks, config.num_samples, seed, run.folder.path.name)
         evaluations = [_evaluate(name, config, exam, run) for name in (*config.baselines, *models)]
         paths = {name: _relative(run.model_of(name), run.folder.path) for name in models}
@@ -100,6 +104,24 @@ class EvaluateStage(Stage):
         names = {*config.baselines, *_models(config, run.config)}
         rows = [row for row in run.folder.results() if row["stage"] in names and row["split"] == config.split]
         show_metrics(run.console, rows, config.metrics)
+
+
+def _refuse_unknown_metrics(config: EvaluateStageConfig, run: RunConfig) -> None:
+    """Refuses a metric that no evaluation could have; where the tasks are not on this machine yet, nobody can say."""
+    from rlvr.evaluation.metrics import possible_metrics
+    from rlvr.pipeline.run import environment_of, reward_of
+    from rlvr_envs.faults import faults_named
+
+    env = environment_of(run)
+    reward = reward_of(run, env)
+    try:
+        with faults_named(env):
+            known = possible_metrics(env, reward, config.split, config.num_samples, run.seed)
+    except UserError:
+        return
+    for metric in config.metrics if known else ():
+        if metric not in known:
+            raise unknown_name(f"metric of stage {config.name}", metric, known)
 
 
 def _refuse_second_evaluation(config: EvaluateStageConfig, run: RunConfig) -> None:

@@ -13,6 +13,16 @@ from rlvr_rewards.testing import GARBAGE, check_reward
 GOLD = [("<think>3+4</think><answer>7</answer>", {"answer": "7"})]
 
 
+def test_a_constant_is_caught_by_a_wrong_example():
+    always = reward(lambda completion: 1.0).named("always")
+    gold: list[tuple[str, dict[str, str]]] = [("<answer>7</answer>", {"answer": "7"})]
+    check_reward(always, gold, garbage={}, min_per_second=0)
+    wrong = [("<answer>8</answer>", {"answer": "7"})]
+    with pytest.raises(AssertionError, match=r"wrong '<answer>8</answer>' earns 1.0, the maximum"):
+        check_reward(always, gold, wrong=wrong, garbage={}, min_per_second=0)
+    check_reward(exact_number, gold, wrong=wrong, garbage={}, min_per_second=0)
+
+
 def test_good_rewards_pass():
     check_reward(exact_number, gold=GOLD)
     check_reward((2 * exact_number + 0.5 * think_format).named("both"), gold=GOLD)

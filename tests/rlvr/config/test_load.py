@@ -258,3 +258,23 @@ def test_an_environments_file_is_found_beside_the_config(tmp_path):
     (tmp_path / "mine.py").write_text("from rlvr_envs.library.arithmetic import Arithmetic as Mine\n")
     text = '[env]\nname = "mine.py:Mine"\n[[stage]]\nkind = "evaluate"\n'
     assert check(config(tmp_path, text)) == []
+
+
+@pytest.mark.parametrize(
+    ("metrics", "says"),
+    [
+        ('["sucess"]', "did you mean 'success'?"),
+        ('["parts.formt"]', "did you mean 'parts.format'?"),
+        ('["optimum_ratoi"]', "did you mean 'optimum_ratio'?"),
+        ('["pass@2"]', "unknown metric of stage evaluate 'pass@2'"),
+    ],
+)
+def test_a_metric_that_cannot_exist_is_refused(tmp_path, metrics, says):
+    with pytest.raises(UserError) as caught:
+        check(config(tmp_path, TEXT_ENV, [f"stage.evaluate.metrics={metrics}"]))
+    assert says in str(caught.value)
+
+
+def test_every_metric_that_there_is_may_be_named(tmp_path):
+    known = '["success","score","errors","tokens","truncated","parts.format","optimum_ratio","pass@2","pass@3"]'
+    check(config(tmp_path, TEXT_ENV, [f"stage.evaluate.metrics={known}", "stage.evaluate.num_samples=3"]))
