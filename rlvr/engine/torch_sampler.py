@@ -184,7 +184,7 @@ def draw(
         logprobs_BV = logits_BV.log_softmax(-1)
         tokens_B = logprobs_BV.argmax(-1)
     else:
-        logprobs_BV = _restricted(logits_BV / params.temperature, params).log_softmax(-1)
+        logprobs_BV = restricted(logits_BV / params.temperature, params).log_softmax(-1)
         cumulative_BV = logprobs_BV.exp().cumsum(-1)
         targets_B1 = uniforms_B[:, None] * cumulative_BV[:, -1:]
         tokens_B = (
@@ -193,7 +193,8 @@ def draw(
     return tokens_B, logprobs_BV.gather(-1, tokens_B[:, None]).squeeze(-1)
 
 
-def _restricted(logits_BV: torch.Tensor, params: SamplingParams) -> torch.Tensor:
+def restricted(logits_BV: torch.Tensor, params: SamplingParams) -> torch.Tensor:
+    """Logits with the tokens that top-k, top-p or min-p leave out at minus infinity."""
     if params.top_k == 0 and params.top_p == 1.0 and params.min_p == 0.0:
         return logits_BV
     from transformers import LogitsProcessorList, MinPLogitsWarper, TopKLogitsWarper, TopPLogitsWarper

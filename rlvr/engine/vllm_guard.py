@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from rlvr.engine.sampling import Completion, Request, SamplingParams
-from rlvr.engine.torch_sampler import _restricted
+from rlvr.engine.torch_sampler import restricted
 from rlvr.failure import WorkError
 
 MAX_GAP = 0.05
@@ -61,7 +61,7 @@ def _gaps(model: Any, prompt_ids: Sequence[int], completion: Completion, params:
     ids = torch.tensor([[*prompt_ids, *completion.token_ids]], device=model.device)
     logits_TV = model(input_ids=ids, logits_to_keep=len(tokens_T) + 1).logits[0, :-1].float()
     if params.temperature:
-        logits_TV = _restricted(logits_TV / params.temperature, params)
+        logits_TV = restricted(logits_TV / params.temperature, params)
     ours_T = logits_TV.log_softmax(-1).gather(-1, tokens_T[:, None]).squeeze(-1)
     gaps_T = (ours_T - torch.tensor(completion.logprobs, device=model.device)).abs()
     return gaps_T[ours_T.isfinite()]
