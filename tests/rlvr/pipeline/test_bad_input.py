@@ -174,7 +174,7 @@ def shorten_context(model):
         (forget_template, "has no chat template"),
         (forget_tokenizer, "has no tokenizer_config.json"),
         (forget_all, "no such folder"),
-        (shorten_context, "do not fit into the model's context of 40 tokens"),
+        (shorten_context, "not fit into the model's context of 40 tokens"),
     ],
 )
 def test_a_model_that_cannot_be_used_is_refused(workshop, said, model, spoil, says):
