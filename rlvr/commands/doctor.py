@@ -98,6 +98,7 @@ _NEEDS = {
     "rewards, environments, rlvr score": "core",
     "training and evaluation": "train",
     "tasks from the hub": "hub",
+    "the trace browser": "tui",
     "sampling with vLLM": "vllm",
     "GGUF export": "gguf",
     "the tests and checks": "dev",
