@@ -68,9 +68,9 @@ def _measure(args: argparse.Namespace, exam: "Exam", traces: "TraceWriter | None
     from rlvr.engine.sampling import SamplingParams
     from rlvr.evaluation.evaluate import evaluate
     from rlvr.evaluation.policy import load_policy
-    from rlvr.evaluation.progress import progress_bar
     from rlvr.evaluation.results import result_rows
     from rlvr.evaluation.table import show_model
+    from rlvr.progress import progress_bar
 
     stage, params = _stage_name(args.model), SamplingParams(args.max_new_tokens, args.temperature)
     err = console(stderr=True)

@@ -54,13 +54,11 @@ class GroupTrainer(GRPOTrainer):
         self.make_sampler = make_sampler
         self._rollout: Rollout | None = None
         self._failed_before = False
-        self._step_started = time.perf_counter()
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         first_row = self.accelerator.process_index * len(inputs)
         step = self.state.global_step + 1
         self._rollout = new_rollout(inputs, first_row, int(self.num_generations or 0), self.origin, step)
-        self._log_metric("completions_per_s", self._completions_per_s(len(inputs)))
         output = super()._generate_and_score_completions(inputs)
         self.traces.write(step, self._rollout.trace_rows(self.env, output["advantages"].tolist()))
         return output
@@ -104,12 +102,6 @@ class GroupTrainer(GRPOTrainer):
         )
         gathered: Any = self.accelerator.gather(rewards_N[:, None])
         return gathered
-
-    def _completions_per_s(self, num_completions: int) -> float:
-        """Sampled, scored and learned from, on this process, as fast as the step before this one went."""
-        now = time.perf_counter()
-        seconds, self._step_started = now - self._step_started, now
-        return num_completions / seconds
 
     def _require_rollout(self) -> Rollout:
         assert self._rollout is not None, "TRL generated outside of _generate_and_score_completions"

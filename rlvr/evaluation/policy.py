@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 from rlvr.config.schema import ModelConfig
 from rlvr.engine.sampling import Completion, FinishReason, Request, SamplingParams
 from rlvr.models.chat import completion_of, prompt_ids
+from rlvr.models.room import check_prompts
 from rlvr_envs import Environment, Task
 from rlvr_envs.seeds import derive_seed
-from rlvr_rewards import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -92,22 +92,16 @@ class ModelPolicy:
         self.source, self.sampler = source, source.holding(model)
         self.tokenizer, self.env, self.params, self.split, self.seed = tokenizer, env, params, split, seed
         self.temperature = params.temperature
-        self.context: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        self.model = model
 
     def check(self, tasks: Sequence[Task]) -> None:
         """Refuses tasks whose prompt and token budget do not fit the model's context together.
 
         Raises:
-            UserError: One does not fit; the message names the longest.
+            UserError: One does not fit; the message says by how much.
         """
-        longest = max(len(self._prompt(task)) for task in tasks)
-        budget = self.params.max_new_tokens
-        if self.context is not None and longest + budget > self.context:
-            raise UserError(
-                f"the model's context of {self.context} tokens is too short: the longest prompt has {longest} tokens, "
-                f"and max_new_tokens asks for {budget} more: "
-                + (f"set it to at most {self.context - longest}" if longest < self.context else "take another model")
-            )
+        prompts = [self.env.messages(task) for task in tasks]
+        check_prompts("evaluation", self.tokenizer, self.model, prompts, self.params.max_new_tokens)
 
     def answer(self, tasks: Sequence[Task], num_samples: int) -> list[list[Answer]]:
         requests = [

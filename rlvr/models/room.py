@@ -67,26 +67,34 @@ def check_budget(stage: str, max_new_tokens: int, config: ModelConfig) -> None:
 
 
 def check_prompts(
-    stage: str, tokenizer: Any, model: Any, prompts: Iterable[Sequence[Message]], max_new_tokens: int
+    who: str, tokenizer: Any, model: Any, prompts: Iterable[Sequence[Message]], max_new_tokens: int
 ) -> None:
     """Refuses prompts that, with their completions, are longer than the model's context.
 
     The 50 longest in characters are counted in tokens.
 
+    Args:
+        who: Whose prompts they are, for the message.
+        tokenizer: Of the model.
+        model: The model.
+        prompts: The messages of each.
+        max_new_tokens: The budget of a completion; 0 where the messages hold it.
+
     Raises:
         UserError: The longest does not fit; the message says by how much.
     """
-    context = getattr(model.config, "max_position_embeddings", None)
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if context is None:
         return
     longest = sorted(prompts, key=lambda messages: -sum(len(m["content"]) for m in messages))[:_LONGEST_PROMPTS]
     tokens = max((len(prompt_ids(tokenizer, messages)) for messages in longest), default=0)
     if tokens + max_new_tokens > context:
         what = f"a prompt of {tokens} tokens and max_new_tokens {max_new_tokens} do"
+        mend = f"set that to at most {context - tokens}" if tokens < context else "shorten it"
         if not max_new_tokens:
-            what = f"an example of {tokens} tokens does"
+            what, mend = f"an example of {tokens} tokens does", "shorten it"
         raise UserError(
-            f"stage {stage}: {what} not fit into the model's context of {context} tokens: shorten it, or take a model "
+            f"{who}: {what} not fit into the model's context of {context} tokens: {mend}, or take a model "
             "with a longer context (of a scratch model, model.scratch.context_length)"
         )
 

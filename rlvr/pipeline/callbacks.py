@@ -1,6 +1,7 @@
 """What hooks into the trainer's loop: whole checkpoints, a stop that saves first, and a stop where training broke."""
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,35 @@ class StopRequest(TrainerCallback):
         """Raises `KeyboardInterrupt` or `Terminated` where a signal came."""
         if self.signal_number is not None:
             raise_for(self.signal_number)
+
+
+class SpeedCallback(TrainerCallback):
+    """Adds to what is logged how fast rows go through a whole step, over the steps since the last log.
+
+    Args:
+        num_rows: Rows of a step, over all devices.
+        metric: Under which name, such as `completions_per_s`.
+    """
+
+    def __init__(self, num_rows: int, metric: str) -> None:
+        self.num_rows, self.metric = num_rows, metric
+        self.step, self.since = 0, time.perf_counter()
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.step, self.since = state.global_step, time.perf_counter()
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        now = time.perf_counter()
+        if logs is not None and state.global_step > self.step:
+            logs[self.metric] = (state.global_step - self.step) * self.num_rows / (now - self.since)
+        self.step, self.since = state.global_step, now
 
 
 class MetricsCallback(TrainerCallback):

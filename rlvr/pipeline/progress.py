@@ -7,9 +7,10 @@ from typing import Any
 from rich.console import Console, Group
 from rich.live import Live
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from rlvr.progress import bar
 
 _LINES_WITHOUT_TERMINAL = 10
 
@@ -23,30 +24,20 @@ class ProgressCallback(TrainerCallback):
         console: Where to show it; without a terminal, about ten plain lines a stage are printed instead of a bar.
         name: The name of the stage.
         shown: Names of logged numbers, each with its label; a name that ends with `*` shows all that it matches.
-        num_rows: Rows of a step; `rows` says of what, such as completions.
     """
 
-    def __init__(self, console: Console, name: str, shown: dict[str, str], num_rows: int, rows: str) -> None:
+    def __init__(self, console: Console, name: str, shown: dict[str, str]) -> None:
         self.console, self.name, self.shown = console, name, shown
-        self.num_rows, self.rows = num_rows, rows
         self.last: dict[str, float] = {}
-        self.started, self.first_step = time.time(), 0
+        self.started = time.time()
         self.told: list[str] = []
         self.live: Live | None = None
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.started, self.first_step = time.time(), state.global_step
+        self.started = time.time()
         if not self.console.is_terminal:
             return
-        self.bar = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            speed_estimate_period=60,
-        )
+        self.bar = bar()
         self.task = self.bar.add_task(self.name, total=state.max_steps, completed=state.global_step)
         self.live = Live(get_renderable=self._shown, console=self.console, refresh_per_second=4)
         self.live.start()
@@ -68,8 +59,7 @@ class ProgressCallback(TrainerCallback):
             return
         self.last = numbers
         seconds = time.time() - self.started
-        speed = (state.global_step - self.first_step) * self.num_rows / seconds
-        self.told = [*(f"{label} {_rounded(value)}" for label, value in numbers.items()), f"{speed:.0f} {self.rows}/s"]
+        self.told = [f"{label} {_rounded(value)}" for label, value in numbers.items()]
         if not self.live and state.global_step % max(1, state.max_steps // _LINES_WITHOUT_TERMINAL) == 0:
             self.console.print(
                 f"  {self.name} {state.global_step}/{state.max_steps}  {seconds:.0f} s  {' · '.join(self.told)}",

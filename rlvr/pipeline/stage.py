@@ -41,32 +41,32 @@ class Stage(ABC):
     Config: ClassVar[type[StageConfig]]
     makes_model: ClassVar[bool] = True
 
-    @staticmethod
-    def check(config: Any, run: RunConfig) -> None:
+    @classmethod
+    def check(cls, config: Any, run: RunConfig) -> None:
         """Refuses settings that cannot work together, before anything loads; by default accepts all."""
         return
 
-    @staticmethod
+    @classmethod
     @abstractmethod
-    def plan(config: Any) -> str:
+    def plan(cls, config: Any) -> str:
         """What it will do, in one line of at most 80 characters."""
 
-    @staticmethod
-    def workload(config: Any) -> Workload | None:
+    @classmethod
+    def workload(cls, config: Any) -> Workload | None:
         """What it holds in memory while it trains; by default it does not train."""
         return None
 
-    @staticmethod
-    def rehearse(config: Any, run: "Run") -> None:
+    @classmethod
+    def rehearse(cls, config: Any, run: "Run") -> None:
         """Refuses what only its libraries know to be wrong, before the first stage runs; by default accepts all."""
         return
 
-    @staticmethod
-    def recall(config: Any, run: "Run") -> None:
+    @classmethod
+    def recall(cls, config: Any, run: "Run") -> None:
         """Shows again what it found, when it was finished before; by default it has nothing to show."""
         return
 
-    @staticmethod
+    @classmethod
     @abstractmethod
-    def run(config: Any, run: "Run") -> StageResult:
+    def run(cls, config: Any, run: "Run") -> StageResult:
         """Does its work, or goes on where it was interrupted."""

@@ -1,23 +1,16 @@
-"""What SFT and GRPO share: their settings, TRL's arguments, resuming from a whole checkpoint, and a clean stop."""
+"""The settings that every training stage has, and TRL's: which of them are ours, and whether they fit together."""
 
-from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast, get_type_hints
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from rlvr.config.schema import StageConfig
 from rlvr.config.trl_settings import has_trl, trl_settings
 from rlvr.models.adapters import LoraSettings
-from rlvr.pipeline.checkpoints import last_checkpoint, step_of
-from rlvr.pipeline.stage import StageResult
-from rlvr.replacing import new_folder
 from rlvr_rewards.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, Trainer
-
-    from rlvr.pipeline.progress import ProgressCallback
     from rlvr.pipeline.run import Run
 
 
@@ -55,13 +48,13 @@ class TrainingConfig(StageConfig):
     trl: dict[str, Any] = Field(default_factory=dict)
 
     @property
+    @abstractmethod
     def rows_per_step(self) -> int:
         """Rows of one optimizer step, over all devices."""
-        raise NotImplementedError
 
+    @abstractmethod
     def trl_defaults(self) -> dict[str, Any]:
         """TRL's settings that this kind of stage chooses; `trl` has the last word."""
-        raise NotImplementedError
 
     @classmethod
     def advice(cls, key: str, stage: str) -> str | None:
@@ -164,43 +157,3 @@ def _check_types(config: TrainingConfig, hints: dict[str, Any]) -> None:
             TypeAdapter(hints[name], config={"arbitrary_types_allowed": True}).validate_python(value)
         except ValidationError as error:
             raise UserError(f"stage {config.name}: trl.{name} = {value!r}: {error.errors()[0]['msg']}") from None
-
-
-def train(trainer: "Trainer", config: TrainingConfig, run: "Run", progress: "ProgressCallback") -> StageResult:
-    """Trains from the last whole checkpoint, or from the start, and saves the model.
-
-    The checkpoints stay until the pipeline has recorded the stage as done.
-
-    Raises:
-        KeyboardInterrupt: A signal asked to stop; a checkpoint was written first.
-        WorkError: The loss, a gradient or a weight is no finite number.
-    """
-    from transformers import PrinterCallback
-
-    from rlvr.pipeline.callbacks import CheckpointMarker, DivergenceGuard, MetricsCallback, StopRequest
-    from rlvr.pipeline.metrics import Metrics
-    from rlvr.stopping import stop_asks
-
-    trainer.remove_callback(PrinterCallback)
-    checkpoint = last_checkpoint(Path(str(trainer.args.output_dir)))
-    step = step_of(checkpoint) if checkpoint else 0
-    if checkpoint:
-        run.console.print(f"[yellow]{config.name}: resuming from step {step} of {config.steps}[/]")
-    stop = StopRequest()
-    metrics = MetricsCallback(Metrics(run.folder.path / "metrics.jsonl", config.name, step))
-    for callback in (DivergenceGuard(config.name), CheckpointMarker(), stop, metrics, progress):
-        trainer.add_callback(callback)
-    with stop_asks(stop.request), closing(progress):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if stop.signal_number is not None:
-        saved = f"{config.name}: a checkpoint of step {trainer.state.global_step} is saved; the same command goes on"
-        run.console.print(f"[yellow]{saved}[/]")
-    stop.raise_if_requested()
-    model = run.folder.models / config.name
-    with new_folder(model) as target:
-        trainer.save_model(str(target))
-        (target / "training_args.bin").unlink(missing_ok=True)  # a pickle, which nobody who gets the model should open
-        if config.lora:
-            # PEFT looks for the base's config when the next adapter is trained on this one
-            cast("PreTrainedModel", trainer.model).config.save_pretrained(target)
-    return StageResult(model, progress.last)

@@ -7,7 +7,8 @@ from rlvr_rewards.discovery import Catalogue
 
 
 def _name_of(thing: Any) -> str | None:
-    return thing.kind if isinstance(thing, type) and issubclass(thing, Stage) and thing is not Stage else None
+    """The kind of a class of stages; those that only others build on have none."""
+    return getattr(thing, "kind", None) if isinstance(thing, type) and issubclass(thing, Stage) else None
 
 
 STAGES: Catalogue[type[Stage]] = Catalogue("stage kind", "rlvr.stages", "rlvr.stages", _name_of)

@@ -51,8 +51,8 @@ class EvaluateStage(Stage):
     Config = EvaluateStageConfig
     makes_model = False
 
-    @staticmethod
-    def check(config: EvaluateStageConfig, run: RunConfig) -> None:
+    @classmethod
+    def check(cls, config: EvaluateStageConfig, run: RunConfig) -> None:
         from rlvr.pipeline.run import BASE, environment_of
         from rlvr.stages import STAGES
 
@@ -74,12 +74,12 @@ class EvaluateStage(Stage):
             if name in names:
                 raise UserError(f"stage {config.name}: a stage and a baseline are both called {name}: rename the stage")
 
-    @staticmethod
-    def plan(config: EvaluateStageConfig) -> str:
+    @classmethod
+    def plan(cls, config: EvaluateStageConfig) -> str:
         return f"{config.num_tasks} held-out tasks, {config.num_samples} sample(s), temperature {config.temperature:g}"
 
-    @staticmethod
-    def run(config: EvaluateStageConfig, run: "Run") -> StageResult:
+    @classmethod
+    def run(cls, config: EvaluateStageConfig, run: "Run") -> StageResult:
         from rlvr.evaluation.evaluate import Exam, held_out_tasks
         from rlvr.evaluation.results import result_rows
         from rlvr.evaluation.table import show_results
@@ -97,8 +97,8 @@ class EvaluateStage(Stage):
         show_results(run.console, rows, evaluations, config.metrics)
         return StageResult()
 
-    @staticmethod
-    def recall(config: EvaluateStageConfig, run: "Run") -> None:
+    @classmethod
+    def recall(cls, config: EvaluateStageConfig, run: "Run") -> None:
         from rlvr.evaluation.table import show_metrics
 
         names = {*config.baselines, *_models(config, run.config)}
@@ -143,7 +143,7 @@ def _evaluate(name: str, config: EvaluateStageConfig, exam: "Exam", run: "Run") 
     from rlvr.engine.sampling import SamplingParams
     from rlvr.evaluation.evaluate import evaluate
     from rlvr.evaluation.policy import BaselinePolicy, load_policy
-    from rlvr.evaluation.progress import progress_bar
+    from rlvr.progress import progress_bar
     from rlvr.traces.store import TraceWriter
 
     traces = TraceWriter(run.folder.traces, name, config.split)

@@ -1,6 +1,6 @@
 """`grpo`: group relative policy optimization (Shao et al. 2024, arXiv 2402.03300) on the environment's reward."""
 
-from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -9,25 +9,20 @@ from pydantic import Field
 from rlvr.config.schema import RunConfig
 from rlvr.engine.samplers import SamplerName
 from rlvr.installed import require_vllm
-from rlvr.models.adapters import is_adapter, peft_config
+from rlvr.models.adapters import is_adapter
 from rlvr.models.memory import Workload
 from rlvr.models.room import check_budget
-from rlvr.pipeline.stage import Stage, StageResult
-from rlvr.pipeline.training import (
-    TrainingConfig,
-    batch_arguments,
-    check_training,
-    train,
-    trl_config,
-)
+from rlvr.pipeline.training import TrainingConfig, batch_arguments
+from rlvr.pipeline.training_stage import Start, TrainingStage
 from rlvr_envs.seeds import canonical_json
 from rlvr_rewards.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from transformers import Trainer
 
+    from rlvr.engine.samplers import SamplerSource
     from rlvr.pipeline.run import Run
-
 
 _CHOICES = {
     "loss_type": ("grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo"),
@@ -95,15 +90,22 @@ class GRPOStageConfig(TrainingConfig):
         return bool(self.trl.get("beta"))
 
 
-class GRPOStage(Stage):
+class GRPOStage(TrainingStage):
     """TRL's `GRPOTrainer` with our reward."""
 
     kind = "grpo"
     Config = GRPOStageConfig
+    rows = "completions"
+    shown: ClassVar[dict[str, str]] = {
+        "reward": "reward",
+        "parts/*": "",
+        "frac_reward_zero_std": "zero-variance",
+        "completions/mean_length": "tokens",
+    }
 
-    @staticmethod
-    def check(config: GRPOStageConfig, run: RunConfig) -> None:
-        check_training(config)
+    @classmethod
+    def check(cls, config: GRPOStageConfig, run: RunConfig) -> None:
+        super().check(config, run)
         _check_sampling(config)
         if config.sampler == "vllm":
             require_vllm()
@@ -114,87 +116,67 @@ class GRPOStage(Stage):
                 "that TRL cannot open: train an adapter here too ([stage.lora]), or leave trl.beta at 0"
             )
 
-    @staticmethod
-    def rehearse(config: GRPOStageConfig, run: "Run") -> None:
-        trl_config(config, run, run.config.model.path)
+    @classmethod
+    def work(cls, config: GRPOStageConfig) -> str:
+        return f"{config.steps} steps of {config.prompts_per_step} prompts x {config.group_size} completions"
 
-    @staticmethod
-    def plan(config: GRPOStageConfig) -> str:
-        trained = f", LoRA r {config.lora.r}" if config.lora else ""
-        return (
-            f"{config.steps} steps of {config.prompts_per_step} prompts x {config.group_size} completions, "
-            f"learning rate {config.learning_rate:g}{trained}"
-        )
-
-    @staticmethod
-    def workload(config: GRPOStageConfig) -> Workload:
+    @classmethod
+    def workload(cls, config: GRPOStageConfig) -> Workload:
         from rlvr.engine.sampling import MAX_ROWS
 
-        return Workload(
-            rows=batch_arguments(config)["per_device_train_batch_size"],
+        return replace(
+            super().workload(config),
             sampled_rows=min(config.rows_per_step, MAX_ROWS),
             max_new_tokens=config.max_new_tokens,
-            lora=config.lora,
             reference=config.keeps_reference,
-            optimizer=str(config.trl.get("optim", "")),
         )
 
-    @staticmethod
-    def run(config: GRPOStageConfig, run: "Run") -> StageResult:
+    @classmethod
+    def dataset(cls, config: GRPOStageConfig, run: "Run") -> "Dataset":
+        return training_tasks(config, run)
+
+    @classmethod
+    def trainer(cls, config: GRPOStageConfig, run: "Run", start: Start) -> "Trainer":
         from rlvr.engine.rollout import Origin
-        from rlvr.engine.samplers import biases, sampler_source
+        from rlvr.engine.samplers import biases
         from rlvr.engine.trainer import GroupTrainer
-        from rlvr.models.load import load_model, load_tokenizer
         from rlvr.models.room import check_prompts
-        from rlvr.pipeline.checkpoints import last_checkpoint, step_of
-        from rlvr.pipeline.progress import ProgressCallback
         from rlvr.traces.store import TraceWriter
 
-        path = run.model_before(config)
-        args = trl_config(config, run, path)
-        tokenizer = load_tokenizer(path, run.config.model)
-        model = load_model(path, run.config.model, train_all=config.lora is None)
-        tasks = training_tasks(config, run)
-        check_prompts(config.name, tokenizer, model, tasks["prompt"], config.max_new_tokens)
-        if found := biases(args):
+        who = f"stage {config.name}"
+        check_prompts(who, start.tokenizer, start.model, start.dataset["prompt"], config.max_new_tokens)
+        if found := biases(start.args):
             run.console.print(
                 f"[yellow]{config.name}: {', '.join(found)} restricts what is sampled, while the update takes it for "
                 "samples of the whole distribution: its gradient is biased[/]"
             )
         traces = TraceWriter(run.folder.traces, config.name, "train")
-        checkpoint = last_checkpoint(run.folder.checkpoints / config.name)
-        traces.drop_after(step_of(checkpoint) if checkpoint else 0)
-        source = sampler_source(
-            config.sampler or "torch",
-            path,
-            model,
-            tokenizer,
-            say=lambda line: run.console.print(f"[dim]{config.name}: {line}[/]"),
-            max_length=args.vllm_max_model_length,
-            gpu_memory_share=args.vllm_gpu_memory_utilization,
-            trust_remote_code=run.config.model.trust_remote_code,
-        )
-        trainer = GroupTrainer(
+        traces.drop_after(start.step)
+        return GroupTrainer(
             env=run.env,
             reward=run.reward,
-            make_sampler=source.holding,
+            make_sampler=_sampler_source(config, run, start).holding,
             traces=traces,
             origin=Origin(run.folder.path.name, config.name, run.config.seed),
-            model=model,
-            args=args,
-            train_dataset=tasks,
-            processing_class=tokenizer,
-            peft_config=peft_config(config.lora),
+            **start.arguments(config),
         )
-        shown = {
-            "reward": "reward",
-            "parts/*": "",
-            "frac_reward_zero_std": "zero-variance",
-            "completions/mean_length": "tokens",
-        }
-        progress = ProgressCallback(run.console, config.name, shown, config.rows_per_step, "completions")
-        with closing(source):
-            return train(trainer, config, run, progress)
+
+
+def _sampler_source(config: GRPOStageConfig, run: "Run", start: Start) -> "SamplerSource":
+    from rlvr.engine.samplers import sampler_source
+
+    source = sampler_source(
+        config.sampler or "torch",
+        start.path,
+        start.model,
+        start.tokenizer,
+        say=lambda line: run.console.print(f"[dim]{config.name}: {line}[/]"),
+        max_length=start.args.vllm_max_model_length,
+        gpu_memory_share=start.args.vllm_gpu_memory_utilization,
+        trust_remote_code=run.config.model.trust_remote_code,
+    )
+    start.at_end.callback(source.close)
+    return source
 
 
 def training_tasks(config: GRPOStageConfig, run: "Run") -> "Dataset":

@@ -8,21 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from rlvr.config.schema import RunConfig
-from rlvr.models.adapters import peft_config
 from rlvr.models.demonstrations import read_demonstrations
-from rlvr.models.memory import Workload
-from rlvr.pipeline.stage import Stage, StageResult
-from rlvr.pipeline.training import (
-    TrainingConfig,
-    batch_arguments,
-    check_training,
-    train,
-    trl_config,
-)
+from rlvr.pipeline.training import TrainingConfig
+from rlvr.pipeline.training_stage import Start, TrainingStage
 from rlvr_envs import Message
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from transformers import Trainer
 
     from rlvr.pipeline.run import Run
 
@@ -57,75 +50,45 @@ class SFTStageConfig(TrainingConfig):
         }
 
 
-class SFTStage(Stage):
+class SFTStage(TrainingStage):
     """TRL's `SFTTrainer` on gold or demonstrations."""
 
     kind = "sft"
     Config = SFTStageConfig
+    shown: ClassVar[dict[str, str]] = {"loss": "loss", "mean_token_accuracy": "token accuracy"}
 
-    @staticmethod
-    def check(config: SFTStageConfig, run: RunConfig) -> None:
-        check_training(config)
+    @classmethod
+    def check(cls, config: SFTStageConfig, run: RunConfig) -> None:
+        super().check(config, run)
         if config.data:
             next(read_demonstrations(config.data))
 
-    @staticmethod
-    def rehearse(config: SFTStageConfig, run: "Run") -> None:
-        trl_config(config, run, run.config.model.path)
-
-    @staticmethod
-    def plan(config: SFTStageConfig) -> str:
-        trained = f", LoRA r {config.lora.r}" if config.lora else ""
+    @classmethod
+    def work(cls, config: SFTStageConfig) -> str:
         what = f"examples of {config.data}" if config.data else "golds"
-        return f"{config.steps} steps of {config.batch_size} {what}, learning rate {config.learning_rate:g}{trained}"
+        return f"{config.steps} steps of {config.batch_size} {what}"
 
-    @staticmethod
-    def workload(config: SFTStageConfig) -> Workload:
-        return Workload(
-            rows=batch_arguments(config)["per_device_train_batch_size"],
-            sampled_rows=0,
-            max_new_tokens=None,
-            lora=config.lora,
-            reference=False,
-            optimizer=str(config.trl.get("optim", "")),
+    @classmethod
+    def dataset(cls, config: SFTStageConfig, run: "Run") -> "Dataset":
+        """Prompt and completion of each example, as chat messages."""
+        from datasets import Dataset
+
+        found = read_demonstrations(config.data) if config.data else _golds(config, run)
+        return Dataset.from_list(
+            [{"prompt": messages[:-1], "completion": messages[-1:]} for messages in islice(found, config.num_examples)]
         )
 
-    @staticmethod
-    def run(config: SFTStageConfig, run: "Run") -> StageResult:
+    @classmethod
+    def trainer(cls, config: SFTStageConfig, run: "Run", start: Start) -> "Trainer":
         from trl import SFTTrainer
 
         from rlvr.models.chat import check_template
-        from rlvr.models.load import load_model, load_tokenizer
         from rlvr.models.room import check_prompts
-        from rlvr.pipeline.progress import ProgressCallback
 
-        path = run.model_before(config)
-        args = trl_config(config, run, path)
-        tokenizer = load_tokenizer(path, run.config.model)
-        model = load_model(path, run.config.model, train_all=config.lora is None)
-        examples = examples_of(config, run)
-        check_prompts(config.name, tokenizer, model, _conversations(examples), max_new_tokens=0)
-        check_template(path, tokenizer, _conversations(examples.select(range(min(10, len(examples))))))
-        trainer = SFTTrainer(
-            model=model,
-            args=args,
-            train_dataset=examples,
-            processing_class=tokenizer,
-            peft_config=peft_config(config.lora),
-        )
-        shown = {"loss": "loss", "mean_token_accuracy": "token accuracy"}
-        progress = ProgressCallback(run.console, config.name, shown, config.rows_per_step, "examples")
-        return train(trainer, config, run, progress)
-
-
-def examples_of(config: SFTStageConfig, run: "Run") -> "Dataset":
-    """Prompt and completion of each example, as chat messages."""
-    from datasets import Dataset
-
-    found = read_demonstrations(config.data) if config.data else _golds(config, run)
-    return Dataset.from_list(
-        [{"prompt": messages[:-1], "completion": messages[-1:]} for messages in islice(found, config.num_examples)]
-    )
+        examples = _conversations(start.dataset)
+        check_prompts(f"stage {config.name}", start.tokenizer, start.model, examples, max_new_tokens=0)
+        check_template(start.path, start.tokenizer, examples[:10])
+        return SFTTrainer(**start.arguments(config))
 
 
 def _golds(config: SFTStageConfig, run: "Run") -> Iterator[list[Message]]:

@@ -99,10 +99,10 @@ def test_a_context_that_is_too_short_is_refused_before_sampling(model, tmp_path,
     out = tmp_path / "out.json"
     assert evaluated(model, "--max-new-tokens", "500", "--json", str(out)) == 2
     said = capsys.readouterr().err
-    assert "context of 512 tokens is too short" in said
+    assert "not fit into the model's context of 512 tokens" in said
     assert said.count("\n") == 1
     assert not out.exists()
-    longest = int(said.split("longest prompt has ")[1].split()[0])
+    longest = int(said.split("a prompt of ")[1].split()[0])
     fits = load_policy(model, ModelConfig(path=model), ENV, SamplingParams(512 - longest), "test", 0)
     fits.check(held_out_tasks(ENV, "test", 5, 0))
     tight = load_policy(model, ModelConfig(path=model), ENV, SamplingParams(513 - longest), "test", 0)

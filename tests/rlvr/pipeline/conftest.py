@@ -12,15 +12,6 @@ from rlvr.cli import main
 from rlvr.traces.store import read_shard
 
 CONFIG = """
-threads = 1
-[model.scratch]
-hidden_size = 32
-intermediate_size = 64
-num_layers = 1
-num_heads = 2
-num_kv_heads = 2
-vocab_size = 330
-context_length = 256
 [env]
 name = "arithmetic"
 largest = 9
@@ -81,9 +72,9 @@ def fateful(completion: str) -> float:
 class Workshop:
     """A folder with a config, a reward that can be told to do harm, and runs."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, model: str) -> None:
         self.path, self.run_dir = path, path / "run"
-        (path / "run.toml").write_text(CONFIG.replace("FOLDER", str(path)))
+        (path / "run.toml").write_text(model + CONFIG.replace("FOLDER", str(path)))
         (path / "fateful.py").write_text(FATEFUL)
 
     def run(self, *sets: str) -> int:
@@ -113,14 +104,14 @@ class Workshop:
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Workshop:
-    return Workshop(tmp_path)
+def workshop(tmp_path: Path, tiny_model: str) -> Workshop:
+    return Workshop(tmp_path, tiny_model)
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_model: str) -> Workshop:
     """A run that went through; do not change it."""
-    made = Workshop(tmp_path_factory.mktemp("finished"))
+    made = Workshop(tmp_path_factory.mktemp("finished"), tiny_model)
     assert made.run() == 0
     return made
 

@@ -1,5 +1,6 @@
 """Runs that are stopped on the way go on where they were: nothing is done twice, nothing is lost."""
 
+import json
 import os
 import signal
 import subprocess
@@ -29,6 +30,12 @@ def test_a_run_from_end_to_end_and_again(finished, said):
     assert finished.run() == 0
     assert said().count("finished before, skipped") == 3
     check_whole(finished)
+
+
+def test_the_speed_of_every_step_is_logged(finished):
+    lines = [json.loads(line) for line in (finished.run_dir / "metrics.jsonl").read_text().splitlines()]
+    for stage, metric in (("sft", "examples_per_s"), ("grpo", "completions_per_s")):
+        assert all(line[metric] > 0 for line in lines if line["stage"] == stage)
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])

@@ -10,14 +10,6 @@ from rlvr.cli import main
 from rlvr.models.adapters import base_of
 
 CONFIG = """
-threads = 1
-[model.scratch]
-hidden_size = 32
-intermediate_size = 64
-num_layers = 1
-num_heads = 2
-num_kv_heads = 2
-vocab_size = 330
 [env]
 name = "arithmetic"
 [[stage]]
@@ -48,9 +40,9 @@ models = ["base", "sft", "grpo"]
 """
 
 
-def test_adapters_train_on_each_other_and_are_evaluated(tmp_path):
+def test_adapters_train_on_each_other_and_are_evaluated(tmp_path, tiny_model):
     config, run = tmp_path / "lora.toml", tmp_path / "run"
-    config.write_text(CONFIG)
+    config.write_text(tiny_model + CONFIG)
     assert main(["run", str(config), "--run-dir", str(run)]) == 0
     assert base_of(str(run / "models/grpo")) == str(run / "models/sft")
     assert base_of(str(run / "models/sft")) == str(run / "models/base")

@@ -7,10 +7,6 @@ pytest.importorskip("trl", reason="needs the train extra")
 from rlvr.cli import main
 
 CONFIG = """
-[model.scratch]
-hidden_size = 32
-intermediate_size = 64
-num_layers = 1
 [env]
 name = "arithmetic"
 [[stage]]
@@ -33,9 +29,9 @@ group_size = 2
         ("lr_scheduler_type=wavy", "wavy"),
     ],
 )
-def test_a_wrong_value_in_a_later_stage_stops_before_the_first(tmp_path, capsys, setting, says):
+def test_a_wrong_value_in_a_later_stage_stops_before_the_first(tmp_path, tiny_model, capsys, setting, says):
     path = tmp_path / "run.toml"
-    path.write_text(CONFIG)
+    path.write_text(tiny_model + CONFIG)
     assert main(["run", str(path), "--run-dir", str(tmp_path / "run"), "--set", f"stage.grpo.trl.{setting}"]) == 2
     assert says in capsys.readouterr().err
     assert not list((tmp_path / "run").glob("models/sft"))

@@ -1,0 +1,186 @@
+"""A stage that trains: what it starts from, how it goes on from a whole checkpoint, how it stops, what it leaves.
+
+Not here: its settings and TRL's (`training`), which kinds there are (`rlvr.stages`), and the loops, which are TRL's.
+"""
+
+from abc import abstractmethod
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from rlvr.config.schema import RunConfig
+from rlvr.models.adapters import peft_config
+from rlvr.models.memory import Workload
+from rlvr.pipeline.checkpoints import last_checkpoint, step_of
+from rlvr.pipeline.stage import Stage, StageResult
+from rlvr.pipeline.training import TrainingConfig, batch_arguments, check_training, trl_config
+from rlvr.replacing import new_folder
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+
+    from rlvr.pipeline.run import Run
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training stage starts from, opened.
+
+    Attributes:
+        path: The folder or hub id of the model.
+        args: TRL's settings.
+        tokenizer: Of the model.
+        model: The model itself, an adapter merged into its base.
+        dataset: What it learns from.
+        checkpoint: The last whole one, to go on from.
+        at_end: What is closed when training ends, however it does.
+    """
+
+    path: str
+    args: Any
+    tokenizer: "PreTrainedTokenizerBase"
+    model: "PreTrainedModel"
+    dataset: "Dataset"
+    checkpoint: Path | None
+    at_end: ExitStack
+
+    @property
+    def step(self) -> int:
+        """Steps that the checkpoint has behind it; 0 where there is none."""
+        return step_of(self.checkpoint) if self.checkpoint else 0
+
+    def arguments(self, config: TrainingConfig) -> dict[str, Any]:
+        """What each of TRL's trainers takes."""
+        return {
+            "model": self.model,
+            "args": self.args,
+            "train_dataset": self.dataset,
+            "processing_class": self.tokenizer,
+            "peft_config": peft_config(config.lora),
+        }
+
+
+class TrainingStage(Stage):
+    """A stage that trains a model with one of TRL's trainers.
+
+    A kind of it is a file: settings (`Config`, a `TrainingConfig`) with TRL's class of settings, a dataset, a trainer.
+
+    Attributes:
+        rows: What a step's rows are, such as `completions`.
+        shown: Logged numbers to show below the bar, each with its label; see `ProgressCallback`.
+    """
+
+    rows: ClassVar[str] = "examples"
+    shown: ClassVar[dict[str, str]] = {"loss": "loss"}
+
+    @classmethod
+    @abstractmethod
+    def work(cls, config: Any) -> str:
+        """What the steps are made of, the start of the plan: such as `200 steps of 64 golds`."""
+
+    @classmethod
+    @abstractmethod
+    def dataset(cls, config: Any, run: "Run") -> "Dataset":
+        """What it learns from."""
+
+    @classmethod
+    @abstractmethod
+    def trainer(cls, config: Any, run: "Run", start: Start) -> "Trainer":
+        """TRL's trainer, ready to train; refuses first what the opened model cannot take."""
+
+    @classmethod
+    def open_model(cls, path: str, config: Any, run: "Run") -> "PreTrainedModel":
+        """The model that is trained; by default the causal language model itself."""
+        from rlvr.models.load import load_model
+
+        return load_model(path, run.config.model, train_all=config.lora is None)
+
+    @classmethod
+    def check(cls, config: Any, run: RunConfig) -> None:
+        check_training(config)
+
+    @classmethod
+    def rehearse(cls, config: Any, run: "Run") -> None:
+        trl_config(config, run, run.config.model.path)
+
+    @classmethod
+    def plan(cls, config: Any) -> str:
+        trained = f", LoRA r {config.lora.r}" if config.lora else ""
+        return f"{cls.work(config)}, learning rate {config.learning_rate:g}{trained}"
+
+    @classmethod
+    def workload(cls, config: Any) -> Workload:
+        return Workload(
+            rows=batch_arguments(config)["per_device_train_batch_size"],
+            sampled_rows=0,
+            max_new_tokens=None,
+            lora=config.lora,
+            reference=False,
+            optimizer=str(config.trl.get("optim", "")),
+        )
+
+    @classmethod
+    def run(cls, config: Any, run: "Run") -> StageResult:
+        from rlvr.models.load import load_tokenizer
+
+        path = run.model_before(config)
+        args = trl_config(config, run, path)
+        tokenizer = load_tokenizer(path, run.config.model)
+        model = cls.open_model(path, config, run)
+        checkpoint = last_checkpoint(Path(str(args.output_dir)))
+        with ExitStack() as at_end:
+            start = Start(path, args, tokenizer, model, cls.dataset(config, run), checkpoint, at_end)
+            trainer = cls.trainer(config, run, start)
+            numbers = _train(trainer, cls, config, run, start)
+        return StageResult(_save(trainer, config, run), numbers)
+
+
+def _train(
+    trainer: "Trainer", kind: type[TrainingStage], config: TrainingConfig, run: "Run", start: Start
+) -> dict[str, float]:
+    """Trains from the last whole checkpoint, or from the start; the checkpoints stay until the stage counts as done.
+
+    Returns:
+        The numbers shown last, by their labels.
+
+    Raises:
+        KeyboardInterrupt: A signal asked to stop; a checkpoint was written first.
+        WorkError: The loss, a gradient or a weight is no finite number.
+    """
+    from transformers import PrinterCallback
+
+    from rlvr.pipeline.callbacks import CheckpointMarker, DivergenceGuard, MetricsCallback, SpeedCallback, StopRequest
+    from rlvr.pipeline.metrics import Metrics
+    from rlvr.pipeline.progress import ProgressCallback
+    from rlvr.stopping import stop_asks
+
+    if start.step:
+        run.console.print(f"[yellow]{config.name}: resuming from step {start.step} of {config.steps}[/]")
+    stop, speed = StopRequest(), SpeedCallback(config.rows_per_step, f"{kind.rows}_per_s")
+    progress = ProgressCallback(run.console, config.name, {**kind.shown, speed.metric: f"{kind.rows}/s"})
+    metrics = MetricsCallback(Metrics(run.folder.path / "metrics.jsonl", config.name, start.step))
+    trainer.remove_callback(PrinterCallback)
+    trainer.callback_handler.callbacks.insert(0, speed)  # before those that pass on what is logged
+    for callback in (DivergenceGuard(config.name), CheckpointMarker(), stop, metrics, progress):
+        trainer.add_callback(callback)
+    with stop_asks(stop.request), closing(progress):
+        trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
+    if stop.signal_number is not None:
+        saved = f"{config.name}: a checkpoint of step {trainer.state.global_step} is saved; the same command goes on"
+        run.console.print(f"[yellow]{saved}[/]")
+    stop.raise_if_requested()
+    return progress.last
+
+
+def _save(trainer: "Trainer", config: TrainingConfig, run: "Run") -> Path:
+    """The folder of the model, whole."""
+    model = run.folder.models / config.name
+    with new_folder(model) as target:
+        trainer.save_model(str(target))
+        (target / "training_args.bin").unlink(missing_ok=True)  # a pickle, which nobody who gets the model should open
+        if config.lora:
+            # PEFT looks for the base's config when the next adapter is trained on this one
+            cast("PreTrainedModel", trainer.model).config.save_pretrained(target)
+    return model
