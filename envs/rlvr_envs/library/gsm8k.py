@@ -6,13 +6,13 @@ Rows are the published ones: `question`, and `answer`, a rationale with calculat
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rlvr_envs.environment import Environment, Message, Task
+from rlvr_envs.hub import offline_unless_reachable
 from rlvr_envs.jsonl import read_jsonl
 from rlvr_envs.seeds import derive_random
 from rlvr_rewards import UserError, exact_number, reward, think_format
@@ -22,7 +22,6 @@ SYSTEM = (
     "Solve the problem. Reason step by step between <think> and </think>, "
     "then give the number alone between <answer> and </answer>."
 )
-_HUB_TIMEOUT_S = 5
 _CALCULATOR_MARK = re.compile(r"<<[^<>]*>>")
 
 
@@ -136,31 +135,10 @@ def _hub_rows(split: str) -> Iterator[tuple[int, Task]]:
     except ImportError:
         raise UserError(f"gsm8k comes from the hub through datasets: pip install 'rlvr[hub]', {instead}") from None
     try:
-        with _offline_unless_reachable():
+        with offline_unless_reachable():
             table = load_dataset("openai/gsm8k", "main", split=split)
     except Exception as error:  # the hub's client raises many kinds, from its own and from its HTTP library
         raise UserError(
             f"gsm8k cannot be had from the hub ({type(error).__name__}): go online (HF_HUB_OFFLINE unset), {instead}"
         ) from error
     yield from enumerate((dict(row) for row in table), start=1)
-
-
-@contextmanager
-def _offline_unless_reachable() -> Iterator[None]:
-    """Where the hub does not answer one quick request, only what was downloaded before is looked for in here.
-
-    The hub's own client would try again for half a minute. It reads these two constants at each request.
-    """
-    from datasets import config
-    from huggingface_hub import constants, get_session
-
-    before = constants.HF_HUB_OFFLINE, config.HF_HUB_OFFLINE
-    try:
-        if not constants.HF_HUB_OFFLINE:
-            get_session().head(constants.ENDPOINT, timeout=_HUB_TIMEOUT_S)
-    except Exception:  # of its HTTP library, which changes with its version: whatever it was, there was no answer
-        constants.HF_HUB_OFFLINE = config.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE, config.HF_HUB_OFFLINE = before
