@@ -13,7 +13,7 @@ class FinishReason(StrEnum):
     """Why a completion ended."""
 
     STOP = "stop"
-    """The model ended its turn."""
+    """The model ended its turn, or wrote a stop string."""
     LENGTH = "length"
     """The token budget was used up: the text is cut short."""
 
@@ -28,6 +28,8 @@ class SamplingParams:
         top_p: The smallest set of tokens with this probability mass is kept; 1 keeps all.
         top_k: The k likeliest tokens are kept; 0 keeps all.
         min_p: Tokens under this share of the likeliest one's probability are dropped; 0 keeps all.
+        min_new_tokens: Before so many tokens the turn cannot end: its tokens are not drawn, stop strings do not count.
+        stop: Strings that end a completion once its text, special tokens included, holds one; they stay in it.
     """
 
     max_new_tokens: int
@@ -35,6 +37,8 @@ class SamplingParams:
     top_p: float = 1.0
     top_k: int = 0
     min_p: float = 0.0
+    min_new_tokens: int = 0
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Completion:
     """One sampled completion.
 
     Attributes:
-        token_ids: The tokens, with the end-of-turn token where it was reached.
+        token_ids: The tokens, with the end-of-turn token, or all of the stop string, where one was reached.
         logprobs: Of each token, in nats, under the distribution it was drawn from (greedy: under temperature 1).
         finish_reason: Why it ended.
         seconds: From the start of its batch until it ended.

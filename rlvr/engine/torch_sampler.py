@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from rlvr.engine.attention_cache import ATTENTION_KINDS, layer_kinds, make_roomy
 from rlvr.engine.sampling import MAX_ROWS, Completion, FinishReason, Request, SamplingParams
+from rlvr.engine.stops import StopStrings
 from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _SHRINK_BELOW = 0.75
 """Finished rows leave the batch once fewer than this share of it is still under way: dropping copies the cache."""
@@ -31,14 +33,22 @@ class TorchSampler:
         eos_ids: Tokens that end a turn.
         pad_id: The padding token.
         max_rows: Most completions under way at once; more requests are worked off in turns.
+        tokenizer: What stop strings are looked for with; only they need it.
 
     Raises:
         UserError: The model keeps something else than keys and values of attention (whole, or of a sliding window).
     """
 
-    def __init__(self, model: "PreTrainedModel", eos_ids: Sequence[int], pad_id: int, max_rows: int = MAX_ROWS) -> None:
+    def __init__(
+        self,
+        model: "PreTrainedModel",
+        eos_ids: Sequence[int],
+        pad_id: int,
+        max_rows: int = MAX_ROWS,
+        tokenizer: "PreTrainedTokenizerBase | None" = None,
+    ) -> None:
         _refuse_recurrent(model)
-        self.model, self.pad_id, self.max_rows = model, pad_id, max_rows
+        self.model, self.pad_id, self.max_rows, self.tokenizer = model, pad_id, max_rows, tokenizer
         self.eos_ids = torch.tensor(sorted(set(eos_ids)), device=model.device)
 
     @torch.no_grad()
@@ -66,6 +76,8 @@ class TorchSampler:
     def _sample_chunk(self, requests: list[Request], params: SamplingParams) -> list[list[Completion]]:
         batch = self._prefill(requests, params)
         for position in range(params.max_new_tokens):
+            if position < params.min_new_tokens:
+                batch.logits_BV[:, self.eos_ids] = -torch.inf
             tokens_B, logprobs_B = draw(batch.logits_BV, batch.uniforms_BT[:, position], params)
             batch.record(tokens_B, logprobs_B, torch.isin(tokens_B, self.eos_ids))
             if position + 1 == params.max_new_tokens or not batch.shrink():
@@ -88,6 +100,7 @@ class TorchSampler:
             [index for index, request in enumerate(requests) for _ in request.seeds], device=ids_PT.device
         )
         out.past_key_values.batch_select_indices(prompt_of_row_B)
+        make_roomy(out.past_key_values)
         return _Batch(
             cache=out.past_key_values,
             logits_BV=out.logits[:, -1].float()[prompt_of_row_B],
@@ -98,6 +111,7 @@ class TorchSampler:
             token_ids=[[] for _ in seeds],
             logprobs=[[] for _ in seeds],
             seconds=[None] * len(seeds),
+            stops=StopStrings.of(params, self.tokenizer),
         )
 
     def _decode(self, batch: "_Batch") -> None:
@@ -131,6 +145,7 @@ class _Batch:
     token_ids: list[list[int]]
     logprobs: list[list[float]]
     seconds: list[float | None]
+    stops: StopStrings | None
     tokens_B: torch.Tensor = field(default_factory=lambda: torch.empty(0))
 
     def record(self, tokens_B: torch.Tensor, logprobs_B: torch.Tensor, ended_B: torch.Tensor) -> None:
@@ -141,7 +156,7 @@ class _Batch:
             if self.seconds[row] is None:
                 self.token_ids[row].append(token)
                 self.logprobs[row].append(logprob)
-                if ended:
+                if ended or (self.stops and self.stops.ended_by_the_last_of(self.token_ids[row])):
                     self.seconds[row] = elapsed
 
     def shrink(self) -> bool:
@@ -165,10 +180,7 @@ class _Batch:
 
 def _refuse_recurrent(model: "PreTrainedModel") -> None:
     """A recurrent state (Mamba, Qwen3-Next) cannot be spread over a group or shrunk as an attention cache can."""
-    from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
-
-    kinds = {type(layer) for layer in DynamicCache(config=model.config).layers}
-    if unfit := kinds - {DynamicLayer, DynamicSlidingWindowLayer}:
+    if unfit := layer_kinds(model) - ATTENTION_KINDS:
         names = ", ".join(sorted(kind.__name__ for kind in unfit))
         raise UserError(
             f"a model of type {model.config.model_type} cannot be sampled from here, since it keeps a state that is no "
