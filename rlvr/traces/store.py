@@ -24,13 +24,19 @@ _NAME = re.compile(r"(?P<stage>[^.].*)\.(?P<split>[^.]+)\.step(?P<step>\d{8,})\.
 
 @dataclass(frozen=True, order=True)
 class Shard:
-    """One file of traces, and whose completions it holds; shards sort by stage, split, step and rank."""
+    """One file of traces, and whose completions it holds; shards sort by stage, split, step and rank.
+
+    Attributes:
+        start, stop: Which rows of the file are its own; all of them where `stop` is `None`.
+    """
 
     stage: str
     split: str
     step: int
     rank: int
     path: Path
+    start: int = 0
+    stop: int | None = None
 
     @classmethod
     def of(cls, folder: Path, stage: str, split: str, step: int, rank: int = 0) -> "Shard":
@@ -106,7 +112,7 @@ class TraceWriter:
 
 def shards(folder: Path, stage: str | None = None, split: str | None = None, step: int | None = None) -> list[Shard]:
     """The shards of a folder, in order; only those of a stage, a split or a step where one is given."""
-    found = [shard for path in folder.glob("*.parquet") if (shard := _parsed(path))]
+    found = [shard for path in folder.glob("*.parquet") if (shard := parsed(path))]
     wanted = ((stage, "stage"), (split, "split"), (step, "step"))
     return sorted(s for s in found if all(value in (None, getattr(s, name)) for value, name in wanted))
 
@@ -141,7 +147,8 @@ def read_shards(
             yield shard, table
 
 
-def _parsed(path: Path) -> Shard | None:
+def parsed(path: Path) -> Shard | None:
+    """The shard that a file is, by its name; `None` for any other file."""
     match = _NAME.fullmatch(path.name)
     if match is None:
         return None

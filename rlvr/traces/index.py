@@ -1,0 +1,228 @@
+"""A run as one thing to look through: its steps, the groups of a step, the rows of a group, curves, a task's history.
+
+Nothing is held but what is being looked at: a table of steps comes from the catalog, the groups of a step from a few
+columns of it, the rows of a group from the row groups that hold them. Not here: searching (`rlvr.traces.find`), writing
+(`rlvr.traces.store`), drawing (`rlvr.tui`).
+
+Every method may be called from a worker thread while another one reads.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from rlvr.traces.arrow import pc
+from rlvr.traces.curves import Curve, curves_of
+from rlvr.traces.groups import COLUMNS, Groups, GroupSummary
+from rlvr.traces.metrics import Metrics
+from rlvr.traces.reading import UNREADABLE, as_schema, read_columns, read_rows
+from rlvr.traces.rows import GroupKey, Row, row_of
+from rlvr.traces.shelf import Shelf
+from rlvr.traces.store import Shard
+from rlvr.traces.summary import row_dicts
+from rlvr.traces.tally import StepSummary
+from rlvr.traces.text import visible
+from rlvr_rewards.errors import UserError, one_line
+
+__all__ = ["GroupKey", "GroupSummary", "Groups", "Row", "StepSummary", "TraceIndex"]
+
+Progress = Callable[[int, int], None]
+"""Told how much is done, of how much."""
+
+_MOST_STEPS_HELD = 8
+
+
+class TraceIndex:
+    """What was sampled in one run, or in a file of someone else's; made by `open`.
+
+    Attributes:
+        path: What was opened.
+        home: The folder that its judgments and saved filters stand in: the run's, where it is one.
+        name: Of the run.
+        run: The run's folder; `None` where only traces were opened.
+    """
+
+    def __init__(self, path: Path, traces: Path, home: Path, run: Path | None) -> None:
+        self.path, self.home, self.run, self.name = path, home, run, path.resolve().name
+        self._shelf = Shelf(traces)
+        self._metrics = Metrics(home / "metrics.jsonl")
+        self._groups: OrderedDict[tuple[str, str, int], tuple[tuple[Shard, ...], Groups, list[int]]] = OrderedDict()
+        self._read_problems: dict[str, str] = {}
+
+    @classmethod
+    def open(cls, path: Path | str, progress: Progress = lambda done, total: None) -> "TraceIndex":
+        """Opens a run's folder, a folder of traces, one shard, or a file or folder of another tool's.
+
+        It comes back at once, also for a run that is being written or has no step yet; shards that nobody looked into
+        before have summaries once `refresh` did.
+
+        Raises:
+            UserError: There is no such file or folder, or it is nothing that can be read.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise UserError(f"{path}: no such file or folder")
+        if path.is_dir() and (path / "traces").is_dir():
+            index = cls(path, path / "traces", path, path)
+        elif path.is_dir():
+            run = path.resolve().parent if path.resolve().name == "traces" else None
+            index = cls(path, path, run or path, run)
+            if run:
+                index.name = run.name
+        else:
+            raise UserError(f"{path}: not yet")
+        index.refresh(budget_s=0)
+        return index
+
+    @property
+    def folder(self) -> Path:
+        """The folder with the shards."""
+        return self._shelf.folder
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read or is not all there, a line each."""
+        return [*self._shelf.problems(), *self._read_problems.values()]
+
+    @property
+    def num_waiting(self) -> int:
+        """How many shards `refresh` has yet to look into."""
+        return self._shelf.num_waiting
+
+    def refresh(
+        self,
+        budget_s: float | None = None,
+        progress: Progress = lambda done, total: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Takes up what was written since, and looks into shards that nobody looked into before.
+
+        Where nothing changed it costs two looks at the file system, so call it every second.
+
+        Args:
+            budget_s: Seconds after which it leaves the rest of the shards for the next call; by default none are left.
+            progress: Told the number of shards looked into, and of all that have to be.
+            cancelled: Asked between two shards whether to stop.
+
+        Returns:
+            Whether anything changed.
+        """
+        changed = self._shelf.relist()
+        changed |= self._metrics.refresh()
+        if budget_s != 0 and self._shelf.look_into(budget_s, progress, cancelled):
+            changed = True
+        return changed
+
+    def steps(self) -> Sequence[StepSummary]:
+        """The steps of all stages and splits, in that order; an evaluation is step 0."""
+        return self._shelf.summaries
+
+    def stages(self) -> list[tuple[str, str]]:
+        """Each stage and split that has rows."""
+        return list(dict.fromkeys((step.stage, step.split) for step in self.steps()))
+
+    def metric_stages(self) -> list[str]:
+        """The stages that logged metrics, in the order of the log."""
+        return self._metrics.stages()
+
+    def part_names(self) -> list[str]:
+        """The parts of the reward in any step looked into so far."""
+        return list(dict.fromkeys(name for step in self.steps() for name in step.parts))
+
+    def shards(self) -> list[Shard]:
+        """All shards that can be read, in order."""
+        return [shard for shards in self._shelf.shards.values() for shard in shards]
+
+    def groups(self, stage: str, split: str, step: int) -> Groups:
+        """The groups of a step, by number; none where there is no such step."""
+        return self._loaded(stage, split, step)[1]
+
+    def rows(self, key: GroupKey) -> list[Row]:
+        """The siblings of one group, whole, in order; none where the group is not there."""
+        shards, groups, sizes = self._loaded(key.stage, key.split, key.step)
+        position = groups.position(key.group, key.attempt)
+        return [] if position is None else self._read(shards, sizes, groups.row_numbers(position))
+
+    def curves(self, stage: str, split: str = "train") -> dict[str, Curve]:
+        """What goes over the steps of a stage, by name, from the traces and from what training logged.
+
+        `reward`, `parts.NAME`, `success`, `length`, `entropy`, `kl`, `zero_variance`, `clipped`, `sampler_gap`, and
+        `loss`, `grad_norm`, `learning_rate` where logged; only those that have a value. Traces count before the log.
+        """
+        logged = self._metrics.curves(stage) if split == "train" else {}
+        return curves_of([step for step in self.steps() if (step.stage, step.split) == (stage, split)], logged)
+
+    def task_history(
+        self,
+        task_id: str,
+        stage: str | None = None,
+        progress: Progress = lambda done, total: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> list[GroupSummary]:
+        """Every group of one task, in the order of stages, splits and steps.
+
+        Args:
+            stage: Only of this stage.
+        """
+        keys = [key for key in self._shelf.shards if stage in (None, key[0])]
+        found: list[GroupSummary] = []
+        for done, key in enumerate(keys, start=1):
+            if cancelled():
+                break
+            if self._has_task(self._shelf.shards[key], task_id):
+                found += self.groups(*key).with_task(task_id)
+            progress(done, len(keys))
+        return found
+
+    def _has_task(self, shards: Sequence[Shard], task_id: str) -> bool:
+        for shard in shards:
+            table = self._columns_of(shard, ("task_id",))
+            if table is not None and pc.any(pc.equal(table["task_id"], task_id)).as_py():
+                return True
+        return False
+
+    def _loaded(self, stage: str, split: str, step: int) -> tuple[tuple[Shard, ...], Groups, list[int]]:
+        """A step's shards, its groups, and the number of rows in each shard."""
+        key = (stage, split, step)
+        shards = tuple(self._shelf.shards.get(key, ()))
+        held = self._groups.get(key)
+        if held is None or held[0] != shards:
+            tables = [(shard, table) for shard in shards if (table := self._columns_of(shard, COLUMNS)) is not None]
+            joined = pa.concat_tables([t for _, t in tables]) if tables else as_schema(pa.table({}), COLUMNS)
+            held = (
+                tuple(shard for shard, _ in tables),
+                Groups(stage, split, step, joined),
+                [t.num_rows for _, t in tables],
+            )
+            self._groups[key] = held
+            while len(self._groups) > _MOST_STEPS_HELD:
+                self._groups.popitem(last=False)
+        return held
+
+    def _columns_of(self, shard: Shard, columns: Sequence[str]) -> pa.Table | None:
+        try:
+            return read_columns(shard, columns)
+        except UNREADABLE as error:
+            self._note(shard, error)
+            return None
+
+    def _read(self, shards: Sequence[Shard], sizes: Sequence[int], numbers: Sequence[int]) -> list[Row]:
+        """Rows by their number in the shards together, in that order."""
+        rows: dict[int, Row] = {}
+        first = 0
+        for shard, size in zip(shards, sizes, strict=True):
+            inside = [number for number in numbers if first <= number < first + size]
+            try:
+                table = read_rows(shard, [number - first for number in inside]) if inside else None
+            except UNREADABLE as error:
+                self._note(shard, error)
+                table = None
+            if table is not None:
+                rows.update(zip(inside, map(row_of, row_dicts(table)), strict=True))
+            first += size
+        return [rows[number] for number in numbers if number in rows]
+
+    def _note(self, shard: Shard, error: BaseException) -> None:
+        self._read_problems[shard.path.name] = visible(f"{shard.path.name} cannot be read: {one_line(error)[:100]}")

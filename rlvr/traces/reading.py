@@ -1,0 +1,117 @@
+"""Shards read in part: some columns of all rows, or all columns of some rows, always with the types of `SCHEMA`.
+
+A shard may be gone when it is read, because a run went back to a checkpoint, or be cut short: such a read raises
+`OSError` or `pyarrow.ArrowException`, which `UNREADABLE` names.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rlvr.traces.schema import SCHEMA
+from rlvr.traces.store import Shard
+
+UNREADABLE = (OSError, pa.ArrowException)
+_BATCH_ROWS = 16_384
+_MOST_ROWS_AT_ONCE = 65_536
+"""A row group with more rows is read in batches, so that memory stays within bounds."""
+
+
+def as_schema(table: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """The table with exactly the named columns of `SCHEMA`, by default all; what it lacks is null."""
+    fields = [SCHEMA.field(name) for name in columns or SCHEMA.names]
+    there = set(table.column_names)
+    arrays = [
+        table[field.name].cast(field.type) if field.name in there else pa.nulls(table.num_rows, field.type)
+        for field in fields
+    ]
+    return pa.table(arrays, schema=pa.schema(fields, metadata=SCHEMA.metadata))
+
+
+def read_columns(shard: Shard, columns: Sequence[str]) -> pa.Table:
+    """All rows of a shard, some columns."""
+    with pq.ParquetFile(shard.path) as file:
+        found = list(_batches(file, columns, shard.start, shard.stop))
+    return pa.concat_tables(found) if found else as_schema(pa.table({}), columns)
+
+
+def read_batches(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
+    """The rows of a file a bounded number at a time, each table with the number of its first row."""
+    with pq.ParquetFile(path) as file:
+        start = 0
+        for table in _batches(file, columns):
+            yield start, table
+            start += table.num_rows
+
+
+def read_rows(shard: Shard, numbers: Sequence[int]) -> pa.Table:
+    """Some rows of a shard, all columns, in the order of `numbers`; only the row groups that hold them are read.
+
+    Args:
+        numbers: Counted from the shard's first row.
+    """
+    wanted = np.asarray(numbers, dtype=np.int64) + shard.start
+    in_file_order = np.sort(wanted)
+    with pq.ParquetFile(shard.path) as file:
+        found = [
+            table.take(pa.array(in_file_order[_within(in_file_order, first, table.num_rows)] - first))
+            for first, table in _touched(file, in_file_order)
+        ]
+    if not found:
+        return as_schema(pa.table({}))
+    return pa.concat_tables(found).take(pa.array(np.argsort(np.argsort(wanted, kind="stable"), kind="stable")))
+
+
+def _within(numbers: np.ndarray, first: int, count: int) -> np.ndarray:
+    return (numbers >= first) & (numbers < first + count)
+
+
+def _touched(file: pq.ParquetFile, wanted: np.ndarray) -> Iterator[tuple[int, pa.Table]]:
+    """Tables that hold the wanted rows, each with the number of its first row."""
+    first = 0
+    for index in range(file.num_row_groups):
+        count = file.metadata.row_group(index).num_rows
+        inside = wanted[_within(wanted, first, count)]
+        if len(inside):
+            for start, table in _of_row_group(file, index, count, SCHEMA.names):
+                if start > inside[-1] - first:
+                    break
+                if _within(inside, first + start, table.num_rows).any():
+                    yield first + start, table
+        first += count
+
+
+def _batches(
+    file: pq.ParquetFile, columns: Sequence[str], start: int = 0, stop: int | None = None
+) -> Iterator[pa.Table]:
+    """The rows from `start` to `stop`, in tables of a bounded size."""
+    first = 0
+    for index in range(file.num_row_groups):
+        count = file.metadata.row_group(index).num_rows
+        end = first + count if stop is None else min(stop, first + count)
+        if end > max(start, first):
+            for offset, table in _of_row_group(file, index, count, columns):
+                low, high = max(start - first - offset, 0), min(end - first - offset, table.num_rows)
+                if high > low:
+                    yield table.slice(low, high - low)
+        first += count
+
+
+def _of_row_group(
+    file: pq.ParquetFile, index: int, count: int, columns: Sequence[str]
+) -> Iterator[tuple[int, pa.Table]]:
+    """A row group at once, or in batches where it is large; each with its offset in the row group."""
+    there = set(file.schema_arrow.names)
+    names = [name for name in columns if name in there]
+    if not names:
+        yield 0, as_schema(pa.table({"": pa.nulls(count)}), columns)
+    elif count <= _MOST_ROWS_AT_ONCE:
+        yield 0, as_schema(file.read_row_group(index, names, use_threads=False), columns)
+    else:
+        offset = 0
+        for batch in file.iter_batches(_BATCH_ROWS, [index], names, use_threads=False):
+            yield offset, as_schema(pa.Table.from_batches([batch]), columns)
+            offset += batch.num_rows

@@ -1,0 +1,92 @@
+"""A text looked for in completions, prompts or both: plain or as a regular expression (RE2, linear in the text)."""
+
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pyarrow as pa
+
+from rlvr.traces.arrow import pc
+from rlvr.traces.columns import whole
+from rlvr.traces.fields import once_each, prompt_text
+from rlvr_rewards.errors import UserError
+
+
+class Where(StrEnum):
+    """Which texts are searched."""
+
+    COMPLETIONS = "completions"
+    PROMPTS = "prompts"
+    BOTH = "both"
+
+
+@dataclass(frozen=True)
+class Search:
+    """What to look for.
+
+    Args:
+        text: The text, or the regular expression.
+        regex: Which of both it is.
+        where: Which texts are searched.
+        ignore_case: Whether A finds a.
+
+    Raises:
+        UserError: It is no regular expression, or empty.
+    """
+
+    text: str
+    regex: bool = False
+    where: Where = Where.COMPLETIONS
+    ignore_case: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.text:
+            raise UserError("nothing to search for: type a text")
+        try:
+            self._found(pa.array([""]))
+        except pa.ArrowInvalid as error:
+            reason = " ".join(str(error).split()).removeprefix("Invalid regular expression: ")
+            raise UserError(f"no regular expression: {reason[:100]}") from None
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of a trace that it needs."""
+        names = {Where.COMPLETIONS: ["completion"], Where.PROMPTS: ["messages"]}
+        return names.get(self.where, ["completion", "messages"])
+
+    def mask(self, table: pa.Table) -> pa.Array:
+        """In which rows it is found."""
+        masks = []
+        if self.where != Where.PROMPTS:
+            masks.append(self._found(whole(table["completion"])))
+        if self.where != Where.COMPLETIONS:
+            masks.append(self._found_in_prompts(whole(table["messages"])))
+        return masks[0] if len(masks) == 1 else pc.or_(*masks)
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where it stands in a text that is shown, as start and end; none where Python reads the pattern otherwise."""
+        try:
+            found = re.compile(self.text if self.regex else re.escape(self.text), re.IGNORECASE * self.ignore_case)
+        except re.error:
+            return []
+        return [match.span() for match in found.finditer(text) if match.end() > match.start()]
+
+    def _found(self, texts: pa.Array) -> pa.Array:
+        if self.regex:
+            found = pc.match_substring_regex(texts, self.text, ignore_case=self.ignore_case)
+        else:
+            found = pc.match_substring(texts, self.text, ignore_case=self.ignore_case)
+        return pc.fill_null(found, False)
+
+    def _found_in_prompts(self, messages: pa.Array) -> pa.Array:
+        """Siblings share their prompt, so each prompt is opened once; a plain text is first looked for in the JSON."""
+        maybe = self._found_in_json(messages)
+        said = once_each(pc.if_else(maybe, messages, None), lambda text: text and prompt_text(text), pa.string())
+        return self._found(said)
+
+    def _found_in_json(self, messages: pa.Array) -> pa.Array:
+        inside_json = json.dumps(self.text)[1:-1]
+        if self.regex or (self.ignore_case and not self.text.isascii()):
+            return pc.is_valid(messages)
+        return pc.fill_null(pc.match_substring(messages, inside_json, ignore_case=self.ignore_case), False)
