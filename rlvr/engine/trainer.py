@@ -6,6 +6,7 @@ stand in this module alone, and `tests/rlvr/engine/test_trl_seams.py` fails when
     _generate_single_turn            groups come from our `Sampler`
     _calculate_rewards               scores with named parts, recorded errors and the policy for them
     _generate_and_score_completions  the trace, once the advantages are known
+    _get_per_token_logps_and_entropies  the prompt of a group computed once
 """
 
 import time
@@ -18,6 +19,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from rlvr.engine.rollout import Origin, Rollout, new_rollout
 from rlvr.engine.sampling import Sampler, SamplingParams
+from rlvr.engine.shared_prompt import can_share, shared_log_probs
 from rlvr.traces.store import TraceWriter
 from rlvr_envs import Environment
 from rlvr_rewards import Reward, UserError
@@ -36,6 +38,7 @@ class GroupTrainer(GRPOTrainer):
         make_sampler: Makes the sampler from the model that is trained.
         traces: Where a row for every completion goes.
         origin: The run, stage and seed.
+        share_prompts: Whether the update computes the prompt of a group once, where the model allows it.
         **kwargs: Of `trl.GRPOTrainer`, without `reward_funcs`.
     """
 
@@ -47,11 +50,12 @@ class GroupTrainer(GRPOTrainer):
         make_sampler: Callable[[Any], Sampler],
         traces: TraceWriter,
         origin: Origin,
+        share_prompts: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(reward_funcs=reward, **kwargs)
         self.env, self.reward, self.traces, self.origin = env, reward, traces, origin
-        self.make_sampler = make_sampler
+        self.make_sampler, self.share_prompts = make_sampler, share_prompts
         self._rollout: Rollout | None = None
         self._failed_before = False
 
@@ -102,6 +106,34 @@ class GroupTrainer(GRPOTrainer):
         )
         gathered: Any = self.accelerator.gather(rewards_N[:, None])
         return gathered
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        compute_aux_loss: bool = False,
+        **multimodal: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        whole = compute_aux_loss or any(value is not None for value in multimodal.values())
+        if self.share_prompts and not whole and can_share(self.accelerator.unwrap_model(model)):
+            with self.accelerator.autocast():
+                found = shared_log_probs(model, input_ids, attention_mask, logits_to_keep, batch_size)
+            if found is not None:
+                return *found, None
+        return super()._get_per_token_logps_and_entropies(
+            model,
+            input_ids,
+            attention_mask,
+            logits_to_keep,
+            batch_size,
+            compute_entropy,
+            compute_aux_loss,
+            **multimodal,
+        )
 
     def _require_rollout(self) -> Rollout:
         assert self._rollout is not None, "TRL generated outside of _generate_and_score_completions"

@@ -1,0 +1,87 @@
+"""Log-probs with each prompt computed once, beside those of passing every row whole."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from trl.trainer.utils import add_fused_lm_head
+
+from rlvr.engine import shared_prompt
+from rlvr.engine.shared_prompt import can_share, shared_log_probs
+from tests.rlvr.engine.test_torch_sampler import PAD, made
+
+NUM_TOKENS = 6
+PROMPTS = [[5, 6, 7, 8, 9], [20, 21], [5, 6, 7, 8, 10]]
+
+
+def rows(prompts, group_size=4):
+    """Ids and mask of groups whose completions have 1 to 6 tokens, in an order that mixes the groups."""
+    torch.manual_seed(0)
+    ids, mask = [], []
+    for number, prompt in enumerate(prompts):
+        for sample in range(group_size):
+            length = 1 + (3 * number + 2 * sample) % NUM_TOKENS
+            completion = torch.randint(2, 60, (length,)).tolist()
+            left, right = max(map(len, prompts)) - len(prompt), NUM_TOKENS - length
+            ids.append([PAD] * left + prompt + completion + [PAD] * right)
+            mask.append([0] * left + [1] * (len(prompt) + length) + [0] * right)
+    order = torch.randperm(len(ids))
+    return torch.tensor(ids)[order], torch.tensor(mask)[order]
+
+
+def whole_log_probs(model, ids, mask):
+    labels = ids.masked_fill(mask == 0, -100)
+    labels[:, :-NUM_TOKENS] = -100
+    out = model(input_ids=ids, attention_mask=mask, labels=labels, fused_lm_head=True)
+    return out.log_probs[:, -NUM_TOKENS:], out.entropy[:, -NUM_TOKENS:]
+
+
+def gradients(model, log_probs):
+    model.zero_grad()
+    (log_probs * torch.arange(1, log_probs.numel() + 1).view_as(log_probs)).sum().backward()
+    return {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+
+
+@pytest.fixture(params=["qwen3", "llama"])
+def model(request):
+    found = made(request.param).train()
+    add_fused_lm_head(found, temperature=0.7, outputs=("log_probs", "entropy"))
+    return found
+
+
+@pytest.mark.parametrize("tokens_a_pass", [1000, 8])
+@pytest.mark.parametrize("adapted", [False, True])
+def test_log_probs_entropies_and_gradients_are_those_of_whole_rows(model, adapted, tokens_a_pass, monkeypatch):
+    monkeypatch.setattr(shared_prompt, "_TOKENS_A_PASS", {"cpu": tokens_a_pass})
+    if adapted:
+        model = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
+    ids, mask = rows(PROMPTS)
+    found = shared_log_probs(model, ids, mask, NUM_TOKENS)
+    assert found is not None
+    shared, whole = found, whole_log_probs(model, ids, mask)
+    for ours, theirs in zip(shared, whole, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    ours, theirs = gradients(model, shared[0]), gradients(model, whole[0])
+    assert ours.keys() == theirs.keys()
+    for name, gradient in theirs.items():
+        assert (ours[name] - gradient).norm() < 1e-4 * gradient.norm(), name
+
+
+def test_a_pass_takes_no_more_rows_than_allowed(model, monkeypatch):
+    seen = []
+    model.register_forward_pre_hook(lambda _, args, kwargs: seen.append(len(kwargs["input_ids"])), with_kwargs=True)
+    ids, mask = rows(PROMPTS)
+    shared_log_probs(model, ids, mask, NUM_TOKENS, max_rows=5)
+    assert seen[0] == len(PROMPTS)
+    assert sum(seen[1:]) == len(ids) and max(seen[1:]) <= 5
+
+
+def test_prompts_that_all_differ_are_left_to_trl(model):
+    assert shared_log_probs(model, *rows(PROMPTS, group_size=1), NUM_TOKENS) is None
+
+
+def test_windows_and_recomputed_activations_are_left_to_trl():
+    assert can_share(made("qwen3"))
+    assert not can_share(made("mistral"))  # a sliding window forgets the start of a long prompt
+    recomputing = made("qwen3").train()
+    recomputing.gradient_checkpointing_enable()
+    assert not can_share(recomputing)
