@@ -33,7 +33,6 @@ class Start:
         args: TRL's settings.
         tokenizer: Of the model.
         model: The model itself, an adapter merged into its base.
-        dataset: What it learns from.
         checkpoint: The last whole one, to go on from.
         at_end: What is closed when training ends, however it does.
     """
@@ -42,7 +41,6 @@ class Start:
     args: Any
     tokenizer: "PreTrainedTokenizerBase"
     model: "PreTrainedModel"
-    dataset: "Dataset"
     checkpoint: Path | None
     at_end: ExitStack
 
@@ -51,12 +49,12 @@ class Start:
         """Steps that the checkpoint has behind it; 0 where there is none."""
         return step_of(self.checkpoint) if self.checkpoint else 0
 
-    def arguments(self, config: TrainingConfig) -> dict[str, Any]:
-        """What each of TRL's trainers takes."""
+    def arguments(self, config: TrainingConfig, dataset: "Dataset") -> dict[str, Any]:
+        """What each of TRL's trainers takes, to learn from a dataset."""
         return {
             "model": self.model,
             "args": self.args,
-            "train_dataset": self.dataset,
+            "train_dataset": dataset,
             "processing_class": self.tokenizer,
             "peft_config": peft_config(config.lora),
         }
@@ -65,7 +63,7 @@ class Start:
 class TrainingStage(Stage):
     """A stage that trains a model with one of TRL's trainers.
 
-    A kind of it is a file: settings (`Config`, a `TrainingConfig`) with TRL's class of settings, a dataset, a trainer.
+    A kind of it is a file: settings (`Config`, a `TrainingConfig`) with TRL's class of settings, a trainer.
 
     Attributes:
         rows: What a step's rows are, such as `completions`.
@@ -82,13 +80,8 @@ class TrainingStage(Stage):
 
     @classmethod
     @abstractmethod
-    def dataset(cls, config: Any, run: "Run") -> "Dataset":
-        """What it learns from."""
-
-    @classmethod
-    @abstractmethod
     def trainer(cls, config: Any, run: "Run", start: Start) -> "Trainer":
-        """TRL's trainer, ready to train; refuses first what the opened model cannot take."""
+        """TRL's trainer with what it learns from, ready to train; refuses first what the opened model cannot take."""
 
     @classmethod
     def open_model(cls, path: str, config: Any, run: "Run") -> "PreTrainedModel":
@@ -131,7 +124,7 @@ class TrainingStage(Stage):
         model = cls.open_model(path, config, run)
         checkpoint = last_checkpoint(Path(str(args.output_dir)))
         with ExitStack() as at_end:
-            start = Start(path, args, tokenizer, model, cls.dataset(config, run), checkpoint, at_end)
+            start = Start(path, args, tokenizer, model, checkpoint, at_end)
             trainer = cls.trainer(config, run, start)
             numbers = _train(trainer, cls, config, run, start)
         return StageResult(_save(trainer, config, run), numbers)

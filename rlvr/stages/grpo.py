@@ -132,10 +132,6 @@ class GRPOStage(TrainingStage):
         )
 
     @classmethod
-    def dataset(cls, config: GRPOStageConfig, run: "Run") -> "Dataset":
-        return training_tasks(config, run)
-
-    @classmethod
     def trainer(cls, config: GRPOStageConfig, run: "Run", start: Start) -> "Trainer":
         from rlvr.engine.rollout import Origin
         from rlvr.engine.samplers import biases
@@ -143,8 +139,8 @@ class GRPOStage(TrainingStage):
         from rlvr.models.room import check_prompts
         from rlvr.traces.store import TraceWriter
 
-        who = f"stage {config.name}"
-        check_prompts(who, start.tokenizer, start.model, start.dataset["prompt"], config.max_new_tokens)
+        tasks = training_tasks(config, run)
+        check_prompts(f"stage {config.name}", start.tokenizer, start.model, tasks["prompt"], config.max_new_tokens)
         if found := biases(start.args):
             run.console.print(
                 f"[yellow]{config.name}: {', '.join(found)} restricts what is sampled, while the update takes it for "
@@ -158,7 +154,7 @@ class GRPOStage(TrainingStage):
             make_sampler=_sampler_source(config, run, start).holding,
             traces=traces,
             origin=Origin(run.folder.path.name, config.name, run.config.seed),
-            **start.arguments(config),
+            **start.arguments(config, tasks),
         )
 
 

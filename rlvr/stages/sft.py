@@ -55,6 +55,7 @@ class SFTStage(TrainingStage):
 
     kind = "sft"
     Config = SFTStageConfig
+    uses_reward = False
     shown: ClassVar[dict[str, str]] = {"loss": "loss", "mean_token_accuracy": "token accuracy"}
 
     @classmethod
@@ -69,7 +70,7 @@ class SFTStage(TrainingStage):
         return f"{config.steps} steps of {config.batch_size} {what}"
 
     @classmethod
-    def dataset(cls, config: SFTStageConfig, run: "Run") -> "Dataset":
+    def _dataset(cls, config: SFTStageConfig, run: "Run") -> "Dataset":
         """Prompt and completion of each example, as chat messages."""
         from datasets import Dataset
 
@@ -85,10 +86,11 @@ class SFTStage(TrainingStage):
         from rlvr.models.chat import check_template
         from rlvr.models.room import check_prompts
 
-        examples = _conversations(start.dataset)
+        dataset = cls._dataset(config, run)
+        examples = _conversations(dataset)
         check_prompts(f"stage {config.name}", start.tokenizer, start.model, examples, max_new_tokens=0)
         check_template(start.path, start.tokenizer, examples[:10])
-        return SFTTrainer(**start.arguments(config))
+        return SFTTrainer(**start.arguments(config, dataset))
 
 
 def _golds(config: SFTStageConfig, run: "Run") -> Iterator[list[Message]]:
