@@ -23,7 +23,7 @@ from rlvr.traces.query import Filter
 from rlvr.traces.reading import UNREADABLE, read_columns
 from rlvr.traces.rows import GroupKey
 from rlvr.traces.search import Search
-from rlvr.traces.store import Shard
+from rlvr.traces.shards import Shard
 from rlvr_rewards.errors import UserError
 
 _PLACE = ("group", "attempt", "sample")

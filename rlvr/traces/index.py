@@ -9,7 +9,9 @@ Every method may be called from a worker thread while another one reads.
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -19,8 +21,8 @@ from rlvr.traces.groups import COLUMNS, Groups, GroupSummary
 from rlvr.traces.metrics import Metrics
 from rlvr.traces.reading import UNREADABLE, as_schema, read_columns, read_rows
 from rlvr.traces.rows import GroupKey, Row, row_of
-from rlvr.traces.shelf import Shelf
-from rlvr.traces.store import Shard
+from rlvr.traces.shards import Shard
+from rlvr.traces.shelf import Shelf, StepKey
 from rlvr.traces.summary import row_dicts
 from rlvr.traces.tally import StepSummary
 from rlvr.traces.text import visible
@@ -32,6 +34,16 @@ Progress = Callable[[int, int], None]
 """Told how much is done, of how much."""
 
 _MOST_STEPS_HELD = 8
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A step that was looked at: its shards that can be read, the number of rows in each, its groups."""
+
+    stamp: tuple[Any, ...]
+    shards: list[Shard]
+    sizes: list[int]
+    groups: Groups
 
 
 class TraceIndex:
@@ -48,7 +60,7 @@ class TraceIndex:
         self.path, self.home, self.run, self.name = path, home, run, path.resolve().name
         self._shelf = Shelf(traces)
         self._metrics = Metrics(home / "metrics.jsonl")
-        self._groups: OrderedDict[tuple[str, str, int], tuple[tuple[Shard, ...], Groups, list[int]]] = OrderedDict()
+        self._steps: OrderedDict[StepKey, _Step] = OrderedDict()
         self._read_problems: dict[str, str] = {}
 
     @classmethod
@@ -137,13 +149,13 @@ class TraceIndex:
 
     def groups(self, stage: str, split: str, step: int) -> Groups:
         """The groups of a step, by number; none where there is no such step."""
-        return self._loaded(stage, split, step)[1]
+        return self._loaded(stage, split, step).groups
 
     def rows(self, key: GroupKey) -> list[Row]:
         """The siblings of one group, whole, in order; none where the group is not there."""
-        shards, groups, sizes = self._loaded(key.stage, key.split, key.step)
-        position = groups.position(key.group, key.attempt)
-        return [] if position is None else self._read(shards, sizes, groups.row_numbers(position))
+        step = self._loaded(key.stage, key.split, key.step)
+        position = step.groups.position(key.group, key.attempt)
+        return [] if position is None else self._read(step, step.groups.row_numbers(position))
 
     def curves(self, stage: str, split: str = "train") -> dict[str, Curve]:
         """What goes over the steps of a stage, by name, from the traces and from what training logged.
@@ -183,22 +195,18 @@ class TraceIndex:
                 return True
         return False
 
-    def _loaded(self, stage: str, split: str, step: int) -> tuple[tuple[Shard, ...], Groups, list[int]]:
-        """A step's shards, its groups, and the number of rows in each shard."""
+    def _loaded(self, stage: str, split: str, step: int) -> "_Step":
+        """A step's rows as far as a table of groups needs them; held for the steps looked at last."""
         key = (stage, split, step)
-        shards = tuple(self._shelf.shards.get(key, ()))
-        held = self._groups.get(key)
-        if held is None or held[0] != shards:
-            tables = [(shard, table) for shard in shards if (table := self._columns_of(shard, COLUMNS)) is not None]
-            joined = pa.concat_tables([t for _, t in tables]) if tables else as_schema(pa.table({}), COLUMNS)
-            held = (
-                tuple(shard for shard, _ in tables),
-                Groups(stage, split, step, joined),
-                [t.num_rows for _, t in tables],
-            )
-            self._groups[key] = held
-            while len(self._groups) > _MOST_STEPS_HELD:
-                self._groups.popitem(last=False)
+        held, stamp = self._steps.get(key), self._shelf.stamp(key)
+        if held is None or held.stamp != stamp:
+            found = [(s, t) for s in self._shelf.shards.get(key, ()) if (t := self._columns_of(s, COLUMNS)) is not None]
+            joined = pa.concat_tables([t for _, t in found]) if found else as_schema(pa.table({}), COLUMNS)
+            sizes = [table.num_rows for _, table in found]
+            held = _Step(stamp, [shard for shard, _ in found], sizes, Groups(stage, split, step, joined))
+            self._steps[key] = held
+            while len(self._steps) > _MOST_STEPS_HELD:
+                self._steps.popitem(last=False)
         return held
 
     def _columns_of(self, shard: Shard, columns: Sequence[str]) -> pa.Table | None:
@@ -208,11 +216,11 @@ class TraceIndex:
             self._note(shard, error)
             return None
 
-    def _read(self, shards: Sequence[Shard], sizes: Sequence[int], numbers: Sequence[int]) -> list[Row]:
+    def _read(self, step: "_Step", numbers: Sequence[int]) -> list[Row]:
         """Rows by their number in the shards together, in that order."""
         rows: dict[int, Row] = {}
         first = 0
-        for shard, size in zip(shards, sizes, strict=True):
+        for shard, size in zip(step.shards, step.sizes, strict=True):
             inside = [number for number in numbers if first <= number < first + size]
             try:
                 table = read_rows(shard, [number - first for number in inside]) if inside else None

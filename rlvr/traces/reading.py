@@ -12,12 +12,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rlvr.traces.schema import SCHEMA
-from rlvr.traces.store import Shard
+from rlvr.traces.shards import Shard
 
 UNREADABLE = (OSError, pa.ArrowException)
+_ROW_GROUP_BYTES, _FEWEST_ROWS, _MOST_ROWS = 8_000_000, 64, 4096
 _BATCH_ROWS = 16_384
 _MOST_ROWS_AT_ONCE = 65_536
 """A row group with more rows is read in batches, so that memory stays within bounds."""
+
+
+def rows_at_once(table: pa.Table) -> int:
+    """How many rows of this kind a row group should have: few enough that reading a group of siblings is quick."""
+    bytes_per_row = table.nbytes / max(1, table.num_rows)
+    return int(min(_MOST_ROWS, max(_FEWEST_ROWS, _ROW_GROUP_BYTES / max(1.0, bytes_per_row))))
 
 
 def as_schema(table: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:

@@ -6,21 +6,24 @@ keeping anyone waiting.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from rlvr.traces.catalog import Catalog, Entry
-from rlvr.traces.reading import UNREADABLE, as_schema, read_columns
-from rlvr.traces.schema import SCHEMA, TRACE_VERSION
-from rlvr.traces.store import Shard, parsed
+from rlvr.traces.entries import entry_of
+from rlvr.traces.reading import UNREADABLE, read_columns
+from rlvr.traces.schema import TRACE_VERSION
+from rlvr.traces.shards import Shard, counted_once, is_pack, packed, parsed, shards_in_pack
 from rlvr.traces.tally import COLUMNS, StepSummary, Tally, added, overlap, summary_of, tally_of
 from rlvr.traces.text import visible
 from rlvr_rewards.errors import one_line
 
-StepKey = tuple[str, str, int]
+StepKey: TypeAlias = tuple[str, str, int]
 """Stage, split and step."""
+Stamp: TypeAlias = tuple[tuple[Shard, int, bool], ...]
 
 _SAVE_EVERY = 500
 _SETTLED_NS = 100_000_000
@@ -42,30 +45,37 @@ class Shelf:
         self._catalog = Catalog(folder)
         self._stats: dict[str, os.stat_result] = {}
         self._waiting: list[str] = []
-        self._listed_ns: int | None = None
-        self._made: dict[StepKey, tuple[tuple[tuple[str, int], ...], StepSummary]] = {}
+        self._settled_ns: int | None = None
+        self._is_tidy = False
+        self._packs: dict[str, tuple[int, list[Shard]]] = {}
+        self._made: dict[StepKey, tuple[Stamp, StepSummary]] = {}
 
     @property
     def num_waiting(self) -> int:
-        """How many shards were not looked into yet."""
+        """How many files were not looked into yet."""
         return len(self._waiting)
+
+    def stamp(self, key: StepKey) -> tuple[Any, ...]:
+        """Changes when a step's rows may have."""
+        shards = self.shards.get(key, ())
+        return tuple((shard, self._stats[shard.path.name].st_mtime_ns) for shard in shards)
 
     def relist(self) -> bool:
         """Looks which files there are; says whether that changed."""
         changed_ns = _mtime_ns(self.folder)
-        if changed_ns == self._listed_ns and self._listed_ns is not None:
+        if changed_ns == self._settled_ns:
             return False
-        first = self._listed_ns is None
         stats = _stats(self.folder)
-        self._listed_ns = None if time.time_ns() - changed_ns < _SETTLED_NS else changed_ns
+        self._settled_ns = None if time.time_ns() - changed_ns < _SETTLED_NS else changed_ns
         if stats.keys() == self._stats.keys() and all(_same(stats[name], self._stats[name]) for name in stats):
             return False
         self._stats = stats
         self._catalog.load()
-        if first:
+        if not self._is_tidy:
             self._catalog.tidy(stats)
+            self._is_tidy = True
         self._waiting = [name for name, stat in stats.items() if not self._entry(name, stat)]
-        self.unreadable = {name: why for name, why in self.unreadable.items() if name in stats}
+        self.unreadable = {name: why for name, why in self.unreadable.items() if name in self._waiting}
         self._arrange()
         return True
 
@@ -75,23 +85,24 @@ class Shelf:
         progress: Callable[[int, int], None],
         cancelled: Callable[[], bool],
     ) -> bool:
-        """Tallies shards that wait for it, for so many seconds at most; says whether there were any."""
-        total, started = len(self._waiting), time.monotonic()
+        """Tallies files that wait for it, for so many seconds at most; says whether there were any."""
+        waiting, started = self._waiting, time.monotonic()
         new: list[Entry] = []
-        for done, name in enumerate(list(self._waiting), start=1):
-            if cancelled() or (budget_s is not None and time.monotonic() - started > budget_s):
-                break
+        done = 0
+        for done, name in enumerate(waiting, start=1):
             if entry := self._looked_into(name):
                 new.append(entry)
-            self._waiting.remove(name)
-            if len(new) == _SAVE_EVERY:
+            progress(done, len(waiting))
+            if cancelled() or (budget_s is not None and time.monotonic() - started > budget_s):
+                break
+            if len(new) >= _SAVE_EVERY:
                 self._catalog.add(new)
                 new = []
-            progress(done, total)
+        self._waiting = waiting[done:]
         self._catalog.add(new)
-        if total:
+        if done:
             self._arrange()
-        return total > 0
+        return done > 0
 
     def problems(self) -> list[str]:
         """What could not be read or is not all there, a line each."""
@@ -107,15 +118,18 @@ class Shelf:
     def _looked_into(self, name: str) -> Entry | None:
         path = self.folder / name
         try:
-            entry = _entry_of(path)
+            entry = entry_of(path)
         except FileNotFoundError:
             return None  # a run went back to a checkpoint
         except UNREADABLE as error:
-            why = one_line(error)[:100]
-            self.unreadable[name] = visible(f"{name} was left out: it is damaged or cut short ({why})")
+            self._put_aside(name, error)
             return None
         self.unreadable.pop(name, None)
         return entry
+
+    def _put_aside(self, name: str, error: BaseException) -> None:
+        why = one_line(error)[:100]
+        self.unreadable[name] = visible(f"{name} was left out: it is damaged or cut short ({why})")
 
     def _entry(self, name: str, stat: os.stat_result) -> Entry | None:
         entry = self._catalog.entries.get(name)
@@ -123,61 +137,56 @@ class Shelf:
 
     def _arrange(self) -> None:
         """Shards by step, and the summary of each step; only those that changed are made again."""
+        tallies: dict[Shard, Tally | None] = {}
+        for name, stat in self._stats.items():
+            if name not in self.unreadable:
+                tallies.update(self._shards_of(name, stat))
         shards: dict[StepKey, list[Shard]] = {}
-        for name in self._stats:
-            shard = parsed(self.folder / name)
-            if shard and name not in self.unreadable:
-                shards.setdefault((shard.stage, shard.split, shard.step), []).append(shard)
-        made = {}
-        for key in sorted(shards):
-            shards[key].sort()
-            made[key] = self._summary(key, shards[key])
+        for shard in counted_once(tallies):
+            shards.setdefault((shard.stage, shard.split, shard.step), []).append(shard)
+        made = {key: self._summary(key, [(shard, tallies[shard]) for shard in those]) for key, those in shards.items()}
         self._made, self.shards = made, shards
         self.summaries = [summary for _, summary in made.values()]
 
-    def _summary(self, key: StepKey, shards: list[Shard]) -> tuple[tuple[tuple[str, int], ...], StepSummary]:
-        entries = [self._entry(shard.path.name, self._stats[shard.path.name]) for shard in shards]
-        known = tuple((entry.name, entry.mtime_ns) for entry in entries if entry)
+    def _shards_of(self, name: str, stat: os.stat_result) -> Iterable[tuple[Shard, Tally | None]]:
+        """The shards of a file, each with its tally where it is known."""
+        path, entry = self.folder / name, self._entry(name, stat)
+        if shard := parsed(path):
+            return [(shard, entry.shards[0][3] if entry else None)]
+        if entry:
+            places = [(step, rank, start, start + tally.num_rows) for step, rank, start, tally in entry.shards]
+            return zip(packed(path, places), (tally for *_, tally in entry.shards), strict=True)
+        return [(shard, None) for shard in self._in_pack(name, stat)]
+
+    def _in_pack(self, name: str, stat: os.stat_result) -> list[Shard]:
+        held = self._packs.get(name)
+        if held is None or held[0] != stat.st_mtime_ns:
+            try:
+                held = (stat.st_mtime_ns, shards_in_pack(self.folder / name))
+            except UNREADABLE as error:
+                self._put_aside(name, error)
+                return []
+            self._packs[name] = held
+        return held[1]
+
+    def _summary(self, key: StepKey, tallied: Sequence[tuple[Shard, Tally | None]]) -> tuple[Stamp, StepSummary]:
+        stamp = tuple((shard, self._stats[shard.path.name].st_mtime_ns, tally is None) for shard, tally in tallied)
         before = self._made.get(key)
-        if before and before[0] == known:
+        if before and before[0] == stamp:
             return before
-        tallies = [entry.shards[0][3] for entry in entries if entry]
-        return known, summary_of(*key, self._together(shards, tallies) if len(tallies) == len(shards) else None)
-
-    def _together(self, shards: list[Shard], tallies: list[Tally]) -> Tally:
-        if not overlap(tallies):
-            return added(tallies)
-        tables = [read_columns(shard, COLUMNS) for shard in shards]  # a group that stands in two ranks
-        return added([tally_of(table) for table in tables])
+        tallies = [tally for _, tally in tallied if tally is not None]
+        if len(tallies) < len(tallied):
+            return stamp, summary_of(*key, None)
+        return stamp, summary_of(*key, _together([shard for shard, _ in tallied], tallies))
 
 
-def _entry_of(path: Path) -> Entry:
-    """What a file holds, read from it."""
-    stat, shard = path.stat(), parsed(path)
-    assert shard is not None
-    with pq.ParquetFile(path) as file:
-        names, metadata = set(file.schema_arrow.names), file.schema_arrow.metadata or {}
-        columns = [name for name in COLUMNS if name != "entropies" or _has_values(file, name)]
-    tally = tally_of(as_schema(read_columns(shard, columns), COLUMNS))
-    version = metadata.get(b"trace_version", b"").decode("ascii", "replace")
-    missing = tuple(name for name in SCHEMA.names if name not in names)
-    place = (shard.step, shard.rank, 0, tally)
-    return Entry(
-        path.name, stat.st_size, stat.st_mtime_ns, int(version) if version.isdecimal() else None, missing, (place,)
-    )
-
-
-def _has_values(file: pq.ParquetFile, column: str) -> bool:
-    """Whether a list column has an element anywhere, from the file's statistics; yes where they do not say."""
-    for index in range(file.num_row_groups):
-        group = file.metadata.row_group(index)
-        for number in range(group.num_columns):
-            chunk = group.column(number)
-            if chunk.path_in_schema.split(".")[0] == column:
-                statistics = chunk.statistics
-                if statistics is None or statistics.null_count is None or statistics.num_values:
-                    return True
-    return False
+def _together(shards: Sequence[Shard], tallies: Sequence[Tally]) -> Tally:
+    if not overlap(tallies):
+        return added(tallies)
+    try:  # a group that stands in two ranks
+        return tally_of(pa.concat_tables([read_columns(shard, COLUMNS) for shard in shards]))
+    except UNREADABLE:
+        return added(tallies)
 
 
 def _lines_on_versions(entries: list[Entry]) -> list[str]:
@@ -210,7 +219,7 @@ def _stats(folder: Path) -> dict[str, os.stat_result]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.endswith(".parquet") and parsed(Path(entry.name)):
+                if entry.name.endswith(".parquet") and (parsed(Path(entry.name)) or is_pack(Path(entry.name))):
                     found[entry.name] = entry.stat()
     except FileNotFoundError:
         pass

@@ -2,49 +2,28 @@
 
     traces/<stage>.<split>.step00000012.rank0000.parquet
 
-A shard is written under a dot-prefixed name and renamed, so a leftover of a crash is never read. A reader gets exactly
-the columns of `SCHEMA`: those that a later version added are left out, those that an earlier one lacks are null.
+A shard is written under a dot-prefixed name and renamed, so a leftover of a crash is never read; its tally goes into
+the catalog beside it. A reader gets exactly the columns of `SCHEMA`: those that a later version added are left out,
+those that an earlier one lacks are null.
 """
 
-import re
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rlvr.traces.schema import SCHEMA, TraceRow, to_table
+from rlvr.traces.catalog import Entry, append
+from rlvr.traces.packs import cut_pack
+from rlvr.traces.reading import UNREADABLE, as_schema, read_columns, rows_at_once
+from rlvr.traces.schema import SCHEMA, TRACE_VERSION, TraceRow, to_table
+from rlvr.traces.shards import Shard, counted_once, is_pack, parsed, shards_in_pack
+from rlvr.traces.tally import Tally, added, overlap, tally_of
 from rlvr_rewards.errors import UserError, one_line
 
-_NAME = re.compile(r"(?P<stage>[^.].*)\.(?P<split>[^.]+)\.step(?P<step>\d{8,})\.rank(?P<rank>\d{4,})\.parquet")
-
-
-@dataclass(frozen=True, order=True)
-class Shard:
-    """One file of traces, and whose completions it holds; shards sort by stage, split, step and rank.
-
-    Attributes:
-        start, stop: Which rows of the file are its own; all of them where `stop` is `None`.
-    """
-
-    stage: str
-    split: str
-    step: int
-    rank: int
-    path: Path
-    start: int = 0
-    stop: int | None = None
-
-    @classmethod
-    def of(cls, folder: Path, stage: str, split: str, step: int, rank: int = 0) -> "Shard":
-        """Where the shard of a step stands, whether or not it was written."""
-        first = re.sub(r"^\.", "%2E", quote(stage, safe=" "))  # a name that starts with a dot would be a hidden file
-        second = quote(split, safe=" ").replace(".", "%2E")
-        name = f"{first}.{second}.step{step:08d}.rank{rank:04d}.parquet"
-        return cls(stage, split, step, rank, folder / name)
+__all__ = ["Shard", "TraceWriter", "read_shard", "read_shards", "shards"]
 
 
 class TraceWriter:
@@ -78,28 +57,46 @@ class TraceWriter:
         """
         path = Shard.of(self.folder, self.stage, self.split, step, self.rank).path
         hidden = path.with_name(f".{path.name}")
+        tallies: list[Tally] = []
         try:
             with self._named_in_errors():
                 file = pq.ParquetWriter(hidden, SCHEMA, compression="zstd")
             try:
-                yield lambda rows: self._add(file, rows)
+                yield lambda rows: tallies.append(self._add(file, rows))
             finally:
                 with self._named_in_errors():
                     file.close()
             hidden.replace(path)
         finally:
             hidden.unlink(missing_ok=True)
+        self._catalogue(path, step, tallies)
 
     def drop_after(self, step: int) -> int:
         """Removes this stage's shards after a step, and says how many there were."""
         dropped = [found for found in shards(self.folder, self.stage, self.split) if found.step > step]
         for shard in dropped:
-            shard.path.unlink()
+            if not shard.generation:
+                shard.path.unlink(missing_ok=True)
+        for path in {shard.path for shard in dropped if shard.generation}:
+            cut_pack(path, step)
         return len(dropped)
 
-    def _add(self, file: pq.ParquetWriter, rows: Sequence[TraceRow]) -> None:
+    def _add(self, file: pq.ParquetWriter, rows: Sequence[TraceRow]) -> Tally:
         with self._named_in_errors():
-            file.write_table(to_table(rows))
+            table = to_table(rows)
+            file.write_table(table, row_group_size=rows_at_once(table))
+        return tally_of(table)
+
+    def _catalogue(self, path: Path, step: int, tallies: Sequence[Tally]) -> None:
+        """Spares readers a look into the shard; without it they look."""
+        if overlap(tallies):
+            return  # a group that was added in two parts: what is equal in it shows in the rows together alone
+        try:
+            stat = path.stat()
+        except OSError:
+            return
+        content = ((step, self.rank, 0, added(tallies)),)
+        append(self.folder, [Entry(path.name, stat.st_size, stat.st_mtime_ns, TRACE_VERSION, (), content)])
 
     @contextmanager
     def _named_in_errors(self) -> Iterator[None]:
@@ -111,27 +108,22 @@ class TraceWriter:
 
 
 def shards(folder: Path, stage: str | None = None, split: str | None = None, step: int | None = None) -> list[Shard]:
-    """The shards of a folder, in order; only those of a stage, a split or a step where one is given."""
-    found = [shard for path in folder.glob("*.parquet") if (shard := parsed(path))]
+    """The shards of a folder, in order, packed or not; only those of a stage, a split or a step where one is given."""
+    paths = list(folder.glob("*.parquet"))
+    alone = (shard for path in paths if (shard := parsed(path)))
+    in_packs = itertools.chain.from_iterable(_readable_pack(path) for path in paths if is_pack(path))
     wanted = ((stage, "stage"), (split, "split"), (step, "step"))
-    return sorted(s for s in found if all(value in (None, getattr(s, name)) for value, name in wanted))
+    found = counted_once(itertools.chain(alone, in_packs))
+    return [s for s in found if all(value in (None, getattr(s, name)) for value, name in wanted)]
 
 
 def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """One shard as an Arrow table: all columns of `SCHEMA`, or those named.
+    """One file as an Arrow table: all columns of `SCHEMA`, or those named.
 
     Raises:
         OSError, pyarrow.ArrowException: It cannot be read; `read_shards` passes over such a file.
     """
-    with pq.ParquetFile(path) as file:
-        fields = [SCHEMA.field(name) for name in columns or SCHEMA.names]
-        there = set(file.schema_arrow.names)
-        table = file.read(columns=[field.name for field in fields if field.name in there])
-        arrays = [
-            table[field.name].cast(field.type) if field.name in there else pa.nulls(table.num_rows, field.type)
-            for field in fields
-        ]
-    return pa.table(arrays, schema=pa.schema(fields, metadata=SCHEMA.metadata))
+    return as_schema(read_columns(Shard("", "", 0, 0, path), columns or SCHEMA.names), columns)
 
 
 def read_shards(
@@ -140,16 +132,15 @@ def read_shards(
     """Each shard with its rows; one that a crash cut short is passed over, and `on_bad` is told of it in one line."""
     for shard in found:
         try:
-            table = read_shard(shard.path, columns)
-        except (OSError, pa.ArrowException) as error:
+            table = as_schema(read_columns(shard, columns or SCHEMA.names), columns)
+        except UNREADABLE as error:
             on_bad(f"skipped {shard.path.name}: it is damaged or cut short ({one_line(error)[:100]})")
         else:
             yield shard, table
 
 
-def parsed(path: Path) -> Shard | None:
-    """The shard that a file is, by its name; `None` for any other file."""
-    match = _NAME.fullmatch(path.name)
-    if match is None:
-        return None
-    return Shard(unquote(match["stage"]), unquote(match["split"]), int(match["step"]), int(match["rank"]), path)
+def _readable_pack(path: Path) -> list[Shard]:
+    try:
+        return shards_in_pack(path)
+    except UNREADABLE:
+        return []
