@@ -1,14 +1,10 @@
 """Looks through every completion of a run: a filter, a text in completions or prompts, sorted by any field.
 
-Shards are read a few at a time by several threads, and only the columns that the question needs; of a match nothing is
-kept but where it stands (some 40 bytes), so memory does not grow with the run. Text columns are only read of a shard in
-which the filter left a row.
+Only the columns that the question needs are read, and the text only of batches in which the filter left a row; of a
+match nothing is kept but where it stands (some 40 bytes), so memory does not grow with the run.
 """
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
@@ -17,17 +13,16 @@ import pyarrow as pa
 
 from rlvr.traces.arrow import pc
 from rlvr.traces.columns import integers
-from rlvr.traces.fields import Kind, field_named, nearest
+from rlvr.traces.fields import Field, Kind, field_named, nearest
 from rlvr.traces.index import TraceIndex
 from rlvr.traces.query import Filter
-from rlvr.traces.reading import UNREADABLE, read_columns
+from rlvr.traces.reading import Batch
 from rlvr.traces.rows import GroupKey
+from rlvr.traces.scan import Progress, scan
 from rlvr.traces.search import Search
-from rlvr.traces.shards import Shard
 from rlvr_rewards.errors import UserError
 
 _PLACE = ("group", "attempt", "sample")
-_THREADS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ class Found(Sequence[RowRef]):
 
 @dataclass(frozen=True)
 class _Matches:
-    """What was found in one shard."""
+    """What was found in one batch: for each match the number of its shard, group, attempt and sample."""
 
     num_rows: int
     places: np.ndarray
@@ -99,7 +94,7 @@ def find(
     filter: Filter | None = None,  # the word that users know
     search: Search | None = None,
     sort: Sort | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
     cancelled: Callable[[], bool] = lambda: False,
     limit: int | None = None,
 ) -> Found:
@@ -107,81 +102,77 @@ def find(
 
     Args:
         sort: By default they come in the order of stages, splits, steps, groups and samples.
-        progress: Told the number of shards looked through, and of all.
-        cancelled: Asked between two shards whether to stop; what was found so far comes back.
+        progress: Told the number of pieces looked through, and of all.
+        cancelled: Asked between two pieces whether to stop; what was found so far comes back.
         limit: Stop after so many matches, without a sort.
     """
     shards = index.shards()
-    steps = list(dict.fromkeys((shard.stage, shard.split, shard.step) for shard in shards))
-    number_of = {key: number for number, key in enumerate(steps)}
+    question = _Question(filter, search, field_named(sort.name) if sort else None)
     found: list[_Matches] = []
-    num_matches, is_whole = 0, True
-    for done, matches in enumerate(_in_order(shards, filter, search, sort), start=1):
-        shard = shards[done - 1]
-        if matches:
-            matches.places[:, 0] = number_of[shard.stage, shard.split, shard.step]
-            found.append(matches)
-            num_matches += len(matches.places)
-        progress(done, len(shards))
-        if done < len(shards) and (cancelled() or (limit is not None and sort is None and num_matches >= limit)):
-            is_whole = False
-            break
+    state = {"done": 0, "total": 0, "matches": 0}
+
+    def report(done: int, total: int) -> None:
+        state.update(done=done, total=total)
+        progress(done, total)
+
+    def enough() -> bool:
+        return cancelled() or (limit is not None and sort is None and state["matches"] >= limit)
+
+    for matches in scan(shards, question.columns, question.matches, report, enough):
+        found.append(matches)
+        state["matches"] += len(matches.places)
     places = np.concatenate([np.zeros((0, 4), np.int32), *(each.places for each in found)])
-    order = _order(found, sort) if sort else slice(limit)
-    return Found(steps, places[order], sum(each.num_rows for each in found), is_whole)
+    order = _order(found, sort) if sort else np.lexsort(places.T[::-1])[:limit]
+    steps = [(shard.stage, shard.split, shard.step) for shard in shards]
+    return Found(steps, places[order], sum(each.num_rows for each in found), state["done"] == state["total"])
 
 
-def _in_order(
-    shards: Sequence[Shard], filter: Filter | None, search: Search | None, sort: Sort | None
-) -> Iterator[_Matches | None]:
-    """The matches of each shard in turn; `None` for one that cannot be read."""
-    waiting: deque[Future[_Matches | None]] = deque()
-    with ThreadPoolExecutor(_THREADS, "find") as pool:
-        try:
-            for shard in shards:
-                waiting.append(pool.submit(_matches, shard, filter, search, sort))
-                if len(waiting) > 2 * _THREADS:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+@dataclass(frozen=True)
+class _Question:
+    """What is asked of every row."""
 
+    filter: Filter | None
+    search: Search | None
+    sort_field: Field | None
 
-def _matches(shard: Shard, filter: Filter | None, search: Search | None, sort: Sort | None) -> _Matches | None:
-    try:
-        return _matches_of(shard, filter, search, sort)
-    except UNREADABLE:
-        return None  # gone since, or damaged: the index says so
+    @property
+    def columns(self) -> list[str]:
+        """All columns that it may need."""
+        return sorted({*self.first_columns, *(self.search.columns if self.search else ())})
 
+    @property
+    def first_columns(self) -> list[str]:
+        """Those that it needs of every row."""
+        sorted_by = (self.sort_field.column,) if self.sort_field else ()
+        return sorted({*_PLACE, *(self.filter.columns if self.filter else ()), *sorted_by})
 
-def _matches_of(shard: Shard, filter: Filter | None, search: Search | None, sort: Sort | None) -> _Matches:
-    sort_field = field_named(sort.name) if sort else None
-    columns = {*_PLACE, *(filter.columns if filter else ()), *((sort_field.column,) if sort_field else ())}
-    table = read_columns(shard, sorted(columns))
-    num_rows = table.num_rows
-    mask = filter.mask(table) if filter else pa.array(np.ones(num_rows, bool))
-    if search and pc.any(mask).as_py():
-        mask = pc.and_(mask, search.mask(read_columns(shard, search.columns)))
-    table = table.filter(mask)
-    places = np.zeros((table.num_rows, 4), np.int32)
-    for place, name in enumerate(_PLACE, start=1):
-        places[:, place] = integers(table[name])
-    places_order = np.lexsort((places[:, 3], places[:, 2], places[:, 1]))
-    values = sort_field.values(table).take(pa.array(places_order)) if sort_field else None
-    return _Matches(num_rows, places[places_order], values)
+    def matches(self, batch: Batch, shard_numbers: np.ndarray) -> _Matches:
+        """The matches in a batch; its texts are only read where the filter left a row."""
+        table = batch.read(self.first_columns)
+        mask = pa.array(shard_numbers >= 0)
+        if self.filter:
+            mask = pc.and_(mask, self.filter.mask(table))
+        if self.search and pc.any(mask).as_py():
+            mask = pc.and_(mask, self.search.mask(batch.read(self.search.columns)))
+        table = table.filter(mask)
+        places = np.empty((table.num_rows, 4), np.int32)
+        places[:, 0] = shard_numbers[mask.to_numpy(zero_copy_only=False)]
+        for place, name in enumerate(_PLACE, start=1):
+            places[:, place] = integers(table[name])
+        return _Matches(int((shard_numbers >= 0).sum()), places, self.sort_field and self.sort_field.values(table))
 
 
 def _order(found: Sequence[_Matches], sort: Sort) -> np.ndarray:
-    arrays = [each.values for each in found if each.values is not None and len(each.values)]
+    """The order of all matches by the sort's field, equals in the order of their places."""
+    arrays = [_sortable(each.values) for each in found if each.values is not None and len(each.values)]
     if not arrays:
         return np.zeros(0, np.int64)
-    values = pa.chunked_array([_sortable(array) for array in arrays])
+    places = np.concatenate([each.places for each in found])
+    rank = np.empty(len(places), np.int64)
+    rank[np.lexsort(places.T[::-1])] = np.arange(len(places))
+    table = pa.table({"value": pa.chunked_array(arrays), "rank": pa.array(rank)})
     direction = "descending" if sort.descending else "ascending"
-    # a last key keeps equals in their order: sort_indices is not stable
-    table = pa.table({"value": values, "place": pa.array(np.arange(len(values)))})
-    return pc.sort_indices(table, sort_keys=[("value", direction), ("place", "ascending")]).to_numpy()
+    return pc.sort_indices(table, sort_keys=[("value", direction), ("rank", "ascending")]).to_numpy()
 
 
 def _sortable(array: pa.Array) -> pa.Array:

@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from rlvr.traces.arrow import pc
+from rlvr.traces.columns import whole
 from rlvr.traces.curves import Curve, curves_of
 from rlvr.traces.groups import COLUMNS, Groups, GroupSummary
 from rlvr.traces.metrics import Metrics
-from rlvr.traces.reading import UNREADABLE, as_schema, read_columns, read_rows
+from rlvr.traces.reading import UNREADABLE, Batch, as_schema, read_columns, read_rows
 from rlvr.traces.rows import GroupKey, Row, row_of
+from rlvr.traces.scan import Progress, scan
 from rlvr.traces.shards import Shard
 from rlvr.traces.shelf import Shelf, StepKey
 from rlvr.traces.summary import row_dicts
@@ -28,10 +31,7 @@ from rlvr.traces.tally import StepSummary
 from rlvr.traces.text import visible
 from rlvr_rewards.errors import UserError, one_line
 
-__all__ = ["GroupKey", "GroupSummary", "Groups", "Row", "StepSummary", "TraceIndex"]
-
-Progress = Callable[[int, int], None]
-"""Told how much is done, of how much."""
+__all__ = ["GroupKey", "GroupSummary", "Groups", "Progress", "Row", "StepSummary", "TraceIndex"]
 
 _MOST_STEPS_HELD = 8
 
@@ -178,22 +178,15 @@ class TraceIndex:
         Args:
             stage: Only of this stage.
         """
-        keys = [key for key in self._shelf.shards if stage in (None, key[0])]
-        found: list[GroupSummary] = []
-        for done, key in enumerate(keys, start=1):
-            if cancelled():
-                break
-            if self._has_task(self._shelf.shards[key], task_id):
-                found += self.groups(*key).with_task(task_id)
-            progress(done, len(keys))
-        return found
+        shards = [shard for shard in self.shards() if stage in (None, shard.stage)]
 
-    def _has_task(self, shards: Sequence[Shard], task_id: str) -> bool:
-        for shard in shards:
-            table = self._columns_of(shard, ("task_id",))
-            if table is not None and pc.any(pc.equal(table["task_id"], task_id)).as_py():
-                return True
-        return False
+        def with_task(batch: Batch, shard_numbers: np.ndarray) -> set[int]:
+            matches = pc.fill_null(pc.equal(whole(batch.read(["task_id"])["task_id"]), task_id), False)
+            return set(shard_numbers[matches.to_numpy(zero_copy_only=False)].tolist()) - {-1}
+
+        numbers: set[int] = set().union(*scan(shards, ["task_id"], with_task, progress, cancelled))
+        keys = dict.fromkeys((s.stage, s.split, s.step) for s in (shards[number] for number in sorted(numbers)))
+        return [group for key in keys for group in self.groups(*key).with_task(task_id)]
 
     def _loaded(self, stage: str, split: str, step: int) -> "_Step":
         """A step's rows as far as a table of groups needs them; held for the steps looked at last."""

@@ -4,7 +4,8 @@ A shard may be gone when it is read, because a run went back to a checkpoint, or
 `OSError` or `pyarrow.ArrowException`, which `UNREADABLE` names.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,51 @@ def read_batches(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, pa.T
         for table in _batches(file, columns):
             yield start, table
             start += table.num_rows
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A bounded number of rows of a file, of which columns are read as they are asked for.
+
+    Attributes:
+        first: The number of its first row in the file.
+    """
+
+    first: int
+    num_rows: int
+    read: Callable[[Sequence[str]], pa.Table]
+
+
+def batches(path: Path, columns: Sequence[str], part: int = 0, num_parts: int = 1) -> Iterator[Batch]:
+    """The rows of a file a bounded number at a time, or those of one part of it; a batch holds while it is the last.
+
+    Args:
+        columns: All that may be asked for.
+        part, num_parts: Which of so many parts, cut between row groups.
+    """
+    with pq.ParquetFile(path) as file:
+        counts = [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
+        low, high = len(counts) * part // num_parts, len(counts) * (part + 1) // num_parts
+        first = sum(counts[:low])
+        for index in range(low, high):
+            if counts[index] <= _MOST_ROWS_AT_ONCE:
+                yield Batch(first, counts[index], _Reader(file, index, counts[index]))
+            else:
+                for offset, table in _of_row_group(file, index, counts[index], columns):
+                    yield Batch(first + offset, table.num_rows, table.select)
+            first += counts[index]
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads columns of one row group."""
+
+    file: pq.ParquetFile
+    index: int
+    count: int
+
+    def __call__(self, columns: Sequence[str]) -> pa.Table:
+        return next(table for _, table in _of_row_group(self.file, self.index, self.count, columns))
 
 
 def read_rows(shard: Shard, numbers: Sequence[int]) -> pa.Table:

@@ -84,7 +84,7 @@ def shards_in_pack(path: Path) -> list[Shard]:
     Raises:
         OSError, pyarrow.ArrowException: It cannot be read, or does not say what it holds.
     """
-    metadata = pq.read_schema(path).metadata or {}
+    metadata = pq.read_metadata(path).metadata or {}
     try:
         return packed(path, [tuple(map(int, each)) for each in json.loads(metadata[CONTENTS])])
     except (KeyError, TypeError, ValueError) as error:
