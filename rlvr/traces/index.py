@@ -19,12 +19,14 @@ import pyarrow as pa
 from rlvr.traces.arrow import pc
 from rlvr.traces.columns import whole
 from rlvr.traces.curves import Curve, curves_of
+from rlvr.traces.foreign import Source, converted, problems_of, source_of
 from rlvr.traces.groups import COLUMNS, Groups, GroupSummary
 from rlvr.traces.metrics import Metrics
 from rlvr.traces.reading import UNREADABLE, Batch, as_schema, read_columns, read_rows
 from rlvr.traces.rows import GroupKey, Row, row_of
+from rlvr.traces.runs import is_run
 from rlvr.traces.scan import Progress, scan
-from rlvr.traces.shards import Shard
+from rlvr.traces.shards import Shard, is_shard
 from rlvr.traces.shelf import Shelf, StepKey
 from rlvr.traces.summary import row_dicts
 from rlvr.traces.tally import StepSummary
@@ -54,10 +56,14 @@ class TraceIndex:
         home: The folder that its judgments and saved filters stand in: the run's, where it is one.
         name: Of the run.
         run: The run's folder; `None` where only traces were opened.
+        prefix: Of the names of its judgments and saved filters, where one file of several in a folder was opened.
     """
 
-    def __init__(self, path: Path, traces: Path, home: Path, run: Path | None) -> None:
-        self.path, self.home, self.run, self.name = path, home, run, path.resolve().name
+    def __init__(self, path: Path, traces: Path, home: Path, run: Path | None, source: Source | None = None) -> None:
+        self.path, self.home, self.run = path, home, run
+        self.name = (run or path).resolve().name
+        self.prefix = f"{path.stem}." if path.is_file() else ""
+        self._source = source
         self._shelf = Shelf(traces)
         self._metrics = Metrics(home / "metrics.jsonl")
         self._steps: OrderedDict[StepKey, _Step] = OrderedDict()
@@ -76,15 +82,7 @@ class TraceIndex:
         path = Path(path)
         if not path.exists():
             raise UserError(f"{path}: no such file or folder")
-        if path.is_dir() and (path / "traces").is_dir():
-            index = cls(path, path / "traces", path, path)
-        elif path.is_dir():
-            run = path.resolve().parent if path.resolve().name == "traces" else None
-            index = cls(path, path, run or path, run)
-            if run:
-                index.name = run.name
-        else:
-            raise UserError(f"{path}: not yet")
+        index = _opened(cls, path, progress)
         index.refresh(budget_s=0)
         return index
 
@@ -96,7 +94,8 @@ class TraceIndex:
     @property
     def problems(self) -> list[str]:
         """What could not be read or is not all there, a line each."""
-        return [*self._shelf.problems(), *self._read_problems.values()]
+        lines = problems_of(self.folder) if self._source else self._shelf.problems()
+        return [*lines, *self._read_problems.values()]
 
     @property
     def num_waiting(self) -> int:
@@ -121,6 +120,8 @@ class TraceIndex:
         Returns:
             Whether anything changed.
         """
+        if self._source:
+            converted(self._source, progress)
         changed = self._shelf.relist()
         changed |= self._metrics.refresh()
         if budget_s != 0 and self._shelf.look_into(budget_s, progress, cancelled):
@@ -227,3 +228,25 @@ class TraceIndex:
 
     def _note(self, shard: Shard, error: BaseException) -> None:
         self._read_problems[shard.path.name] = visible(f"{shard.path.name} cannot be read: {one_line(error)[:100]}")
+
+
+def _opened(cls: type[TraceIndex], path: Path, progress: Progress) -> TraceIndex:
+    """The index of whatever stands at a path."""
+    if path.is_dir():
+        traces = path / "traces" if (path / "traces").is_dir() else path
+        is_theirs = traces == path and not is_run(path) and not any(map(is_shard, path.glob("*.parquet")))
+        if is_theirs and (source := source_of(path)):
+            return cls(path, converted(source, progress), path, None, source)
+        run = (
+            path
+            if traces != path or is_run(path)
+            else path.resolve().parent
+            if path.resolve().name == "traces"
+            else None
+        )
+        return cls(path, traces, run or path, run)
+    if is_shard(path):
+        return cls(path, path, path.parent, None)
+    if source := source_of(path):
+        return cls(path, converted(source, progress), path.parent, None, source)
+    raise UserError(f"{path} is nothing to browse: give a run's folder, a .parquet or a .jsonl of completions")

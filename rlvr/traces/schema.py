@@ -110,15 +110,15 @@ def to_table(rows: Sequence[TraceRow]) -> pa.Table:
 
 
 def _as_columns(row: TraceRow) -> dict[str, Any]:
-    columns = {name: _writable(value) if isinstance(value, str) else value for name, value in vars(row).items()}
+    columns = {name: writable(value) if isinstance(value, str) else value for name, value in vars(row).items()}
     for name in ("task", "messages", "turns", "info"):
         columns[name] = None if columns[name] is None else json.dumps(columns[name], default=str)
-    columns["parts"] = [(_writable(name), value) for name, value in row.parts.items()]
-    columns["errors"] = [(_writable(name), _writable(error)) for name, error in row.errors.items()]
+    columns["parts"] = [(writable(name), value) for name, value in row.parts.items()]
+    columns["errors"] = [(writable(name), writable(error)) for name, error in row.errors.items()]
     columns["completion_tokens"] = len(row.token_ids)
     return columns
 
 
-def _writable(text: str) -> str:
+def writable(text: str) -> str:
     """Text as Arrow takes it: an unpaired surrogate becomes its escape, such as `\\ud800`."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -66,6 +66,11 @@ def is_pack(path: Path) -> bool:
     return _PACK.fullmatch(path.name) is not None
 
 
+def is_shard(path: Path) -> bool:
+    """Whether a file is one of ours, by its name."""
+    return parsed(path) is not None or is_pack(path)
+
+
 def packed(path: Path, contents: Iterable[tuple[int, int, int, int]]) -> list[Shard]:
     """The shards of a pack.
 

@@ -4,6 +4,7 @@ Shards without an entry in the catalog are looked into a few at a time, so that 
 keeping anyone waiting.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +17,7 @@ from rlvr.traces.catalog import Catalog, Entry
 from rlvr.traces.entries import entry_of
 from rlvr.traces.reading import UNREADABLE, read_columns
 from rlvr.traces.schema import TRACE_VERSION
-from rlvr.traces.shards import Shard, counted_once, is_pack, packed, parsed, shards_in_pack
+from rlvr.traces.shards import Shard, counted_once, is_shard, packed, parsed, shards_in_pack
 from rlvr.traces.tally import COLUMNS, StepSummary, Tally, added, overlap, summary_of, tally_of
 from rlvr.traces.text import visible
 from rlvr_rewards.errors import one_line
@@ -34,11 +35,12 @@ class Shelf:
     """The shards of one folder.
 
     Args:
-        folder: The one with the shards; it need not be there yet.
+        path: The one with the shards, or a single shard; it need not be there yet.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.folder = folder = path.parent if is_shard(path) else path
         self.shards: dict[StepKey, list[Shard]] = {}
         self.summaries: list[StepSummary] = []
         self.unreadable: dict[str, str] = {}
@@ -62,17 +64,17 @@ class Shelf:
 
     def relist(self) -> bool:
         """Looks which files there are; says whether that changed."""
-        changed_ns = _mtime_ns(self.folder)
+        changed_ns = _mtime_ns(self.path)
         if changed_ns == self._settled_ns:
             return False
-        stats = _stats(self.folder)
+        stats = _stats(self.path)
         self._settled_ns = None if time.time_ns() - changed_ns < _SETTLED_NS else changed_ns
         if stats.keys() == self._stats.keys() and all(_same(stats[name], self._stats[name]) for name in stats):
             return False
         self._stats = stats
         self._catalog.load()
         if not self._is_tidy:
-            self._catalog.tidy(stats)
+            self._catalog.tidy(stats if self.path == self.folder else self._catalog.entries)
             self._is_tidy = True
         self._waiting = [name for name, stat in stats.items() if not self._entry(name, stat)]
         self.unreadable = {name: why for name, why in self.unreadable.items() if name in self._waiting}
@@ -214,15 +216,16 @@ def _mtime_ns(folder: Path) -> int:
         return 0
 
 
-def _stats(folder: Path) -> dict[str, os.stat_result]:
+def _stats(path: Path) -> dict[str, os.stat_result]:
+    """The files of traces, in the order of their names, so that steps fill up from the first."""
     found: dict[str, os.stat_result] = {}
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.endswith(".parquet") and (parsed(Path(entry.name)) or is_pack(Path(entry.name))):
+    with contextlib.suppress(FileNotFoundError):
+        if is_shard(path):
+            return {path.name: path.stat()}
+        with os.scandir(path) as entries:
+            for entry in sorted(entries, key=lambda each: each.name):
+                if entry.name.endswith(".parquet") and is_shard(Path(entry.name)):
                     found[entry.name] = entry.stat()
-    except FileNotFoundError:
-        pass
     return found
 
 

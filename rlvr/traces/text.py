@@ -40,6 +40,15 @@ def visible(text: str) -> str:
     return "".join(piece for piece, _ in pieces(text))
 
 
+def cut(text: str, most: int = 100_000) -> tuple[str, int]:
+    """The beginning of a long text, and how many characters were left out: a screen need not lay out ten megabytes.
+
+    >>> cut("abcdef", 4)
+    ('abcd', 2)
+    """
+    return text[:most], max(0, len(text) - most)
+
+
 def think_and_answer(completion: str) -> tuple[str, str]:
     """What was thought and what was answered; together they are the completion.
 
