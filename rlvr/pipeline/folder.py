@@ -8,10 +8,12 @@ checkpoints/    of the stage under way    models/   of each finished stage    tr
 logs/           of each stage             replaced/  what stages made under other settings, until the run is complete
 """
 
+import fcntl
 import json
+import time
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import tomli_w
 
@@ -96,6 +98,18 @@ class RunFolder:
     def forget_results(self, rows: list[dict[str, Any]]) -> None:
         """Takes some rows out."""
         write_json(self.path / "results.json", [row for row in self.results() if row not in rows])
+
+
+def _is_ours(lock: TextIO) -> bool:
+    """Takes the lock where nobody has it; whoever only looks whether a run is going on lets it go at once."""
+    for wait_s in (0.05, 0.2, 0):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(wait_s)
+        else:
+            return True
+    return False
 
 
 def refuse_other_run(path: Path, config: RunConfig) -> None:
