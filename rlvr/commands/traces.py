@@ -1,4 +1,4 @@
-"""Read what a run sampled: a table of steps, a step's groups, or one group's completions.
+"""Read what a run sampled: a browser in a terminal, else tables of steps, a step's groups, one group's completions.
 
 RUN is a run's folder, its name under runs/, or any folder of traces; without it, the newest run under runs/.
 --step shows the groups of a step, --step with --group the completions of one. An evaluation is step 0.
@@ -6,6 +6,9 @@ RUN is a run's folder, its name under runs/, or any folder of traces; without it
 
 import argparse
 import itertools
+import os
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +24,7 @@ _MOST_STEPS = 30
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run (default: the newest under runs/)")
-    parser.add_argument("--print", action="store_true", help="print and exit, as it does for now in any case")
+    parser.add_argument("--print", action="store_true", help="print tables and exit, also in a terminal")
     parser.add_argument("--stage", help="only this stage")
     parser.add_argument("--split", help="only this split")
     parser.add_argument("--step", type=int, help="only this step; 0 is an evaluation")
@@ -39,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.group is not None and args.step is None and not args.export:
         raise UserError(f"--group {args.group} needs the --step that it is of")
+    if _is_for_the_browser(args):
+        return _browse(args)
     folder = _folder(args.run)
     found = _chosen(folder, args)
     out = console()
@@ -50,6 +55,27 @@ def run(args: argparse.Namespace) -> int:
         _show_groups(out, _sole_stage(found), args.step)
     else:
         _show_group(out, _sole_stage(found), args)
+    return 0
+
+
+def _is_for_the_browser(args: argparse.Namespace) -> bool:
+    """Whether someone sits at a terminal, wants to look around, and has what draws it."""
+    at_terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    if args.print or args.export or not at_terminal:
+        return False
+    if find_spec("textual") is None:
+        _warn("pip install 'rlvr[tui]' opens a browser here instead of tables")
+        return False
+    return True
+
+
+def _browse(args: argparse.Namespace) -> int:
+    from rlvr.tui.app import browse
+    from rlvr.tui.session import Start
+
+    folder = _folder(args.run)
+    run = folder.parent if folder.name == "traces" else folder
+    browse(None if args.run is None else run, _RUNS, Start(args.stage, args.split, args.step, args.group))
     return 0
 
 

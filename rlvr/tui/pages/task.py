@@ -1,0 +1,160 @@
+"""One task through training: its group at each step it was sampled, and its first and last answer side by side."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from rlvr.traces.groups import GroupSummary
+from rlvr.traces.index import TraceIndex
+from rlvr.traces.rows import GroupKey, Row
+from rlvr.traces.runs import find_runs
+from rlvr.traces.text import visible
+from rlvr.tui.ask import Note, Pick
+from rlvr.tui.describe import question
+from rlvr.tui.glyphs import extent, number, percent
+from rlvr.tui.page import Fetch, Page
+from rlvr.tui.pages.compare import ComparePage
+from rlvr.tui.pages.groups import glyphs
+from rlvr.tui.session import Session
+from rlvr.tui.table import Cell, Column, Table
+
+_COLUMNS = (
+    Column("stage", 12, grow=1),
+    Column("step", 6, right=True),
+    Column("group", 6, right=True),
+    Column("rewards", 16),
+    Column("mean", 6, right=True),
+    Column("best", 6, right=True),
+    Column("solved", 6, right=True),
+    Column("tokens", 6, right=True),
+)
+
+
+def open_task(page: Page, session: Session, task_id: str | None, stage: str) -> None:
+    """Looks for every group of a task, in all stages, and shows them over a page."""
+    if not task_id:
+        page.say("this completion names no task", "warn")
+        return
+
+    def look(fetch: Fetch) -> tuple[list[GroupSummary], Row | None]:
+        history = session.index.task_history(task_id, progress=fetch.progress, cancelled=fetch.cancelled)
+        rows = session.index.rows(history[0].key) if history else []
+        return history, rows[0] if rows else None
+
+    page.fetch(f"looking for {task_id}", look, lambda found: page.open(TaskPage(session, task_id, *found)))
+
+
+class TaskPage(Page):
+    """Enter opens the group; `c` puts the best answers of the first and the last step side by side."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "c", "ends", "first and last", tooltip="the best answer of the first and of the last step, side by side"
+        ),
+        Binding("R", "other", "other run", tooltip="this task in another run, side by side"),
+    ]
+    DEFAULT_CSS = "TaskPage > #asked { height: 3; background: $surface; }"
+
+    def __init__(self, session: Session, task_id: str, history: Sequence[GroupSummary], row: Row | None) -> None:
+        super().__init__()
+        self.session, self.task_id, self.history, self._row = session, task_id, history, row
+
+    def body(self) -> Iterable[Widget]:
+        yield Note(id="asked")
+        yield Table()
+
+    def way(self) -> Sequence[str]:
+        return ["runs", self.session.name, f"task {self.task_id}"]
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        asked = visible(question(self._row).strip()) if self._row else ""
+        lines = [line for line in asked.splitlines() if line.strip()]
+        shown = lines[:3] if len(lines) <= 3 else [*lines[:2], "…"]
+        self.query_one("#asked", Note).put(*([(line, "dim")] for line in shown))
+        low, high = extent([reward for group in self.history for reward in group.rewards])
+        cells = [_cells(group, low, high) for group in self.history]
+        self.query_one(Table).fill(_COLUMNS, len(cells), cells.__getitem__, 0, "it was never sampled")
+
+    def on_table_chosen(self, event: Table.Chosen) -> None:
+        from rlvr.tui.pages.group import open_group
+
+        open_group(self, self.session, self.history[event.row].key)
+
+    def action_ends(self) -> None:
+        """Training groups where there are two, else whatever was sampled first and last."""
+        groups = [group for group in self.history if group.key.step > 0]
+        groups = groups if len(groups) > 1 else list(self.history)
+        if len(groups) < 2:
+            self.say("it was sampled once only", "warn")
+            return
+        keys = [groups[0].key, groups[-1].key]
+        names = [f"{key.stage} step {key.step}" for key in keys]
+        self.fetch(
+            "reading both",
+            lambda fetch: [_best(self.session.index, key) for key in keys],
+            lambda rows: self._side(rows, names),
+        )
+
+    def _side(self, rows: Sequence[Row | None], names: Sequence[str]) -> None:
+        found = [row for row in rows if row is not None]
+        if len(found) == len(names):
+            self.app.push_screen(ComparePage(self.session, found, names, [*self.way(), "side by side"]))
+        else:
+            self.say("one of them cannot be read", "bad")
+
+    def action_other(self) -> None:
+        """Asks for another run, then puts the last group's best answers of both side by side."""
+        home = (self.session.index.run or self.session.index.path).resolve()
+        runs = [run for run in find_runs(home.parent) if run.path.resolve() != home]
+        if not runs:
+            self.say(f"there is no other run in {home.parent}", "warn")
+            return
+
+        def chosen(at: int | None) -> None:
+            if at is not None:
+                path = runs[at].path
+                self.fetch(
+                    f"looking in {path.name}",
+                    lambda fetch: self._in_both(path, fetch),
+                    lambda rows: self._both(rows, path.name),
+                )
+
+        self.app.push_screen(Pick("compare with the run", [[(visible(run.name), "")] for run in runs]), chosen)
+
+    def _in_both(self, path: Path, fetch: Fetch) -> list[Row | None]:
+        other = TraceIndex.open(path)
+        theirs = other.task_history(self.task_id, progress=fetch.progress, cancelled=fetch.cancelled)
+        ours = self.history[-1] if self.history else None
+        return [
+            _best(self.session.index, ours.key) if ours else None,
+            _best(other, theirs[-1].key) if theirs else None,
+        ]
+
+    def _both(self, rows: Sequence[Row | None], name: str) -> None:
+        if rows[1] is None:
+            self.say(f"{name} never sampled this task", "warn")
+        else:
+            self._side(rows, [self.session.name, name])
+
+
+def _best(index: TraceIndex, key: GroupKey) -> Row | None:
+    rows = index.rows(key)
+    return max(rows, key=lambda row: (row.reward is not None, row.reward or 0.0), default=None)
+
+
+def _cells(group: GroupSummary, low: float, high: float) -> Sequence[Cell]:
+    key = group.key
+    return [
+        visible(f"{key.stage} · {key.split}"),
+        str(key.step),
+        str(key.group),
+        glyphs(group.rewards, low, high),
+        [(number(group.mean), "bold")],
+        number(group.best),
+        percent(group.success),
+        "–" if group.length is None else f"{group.length:.0f}",
+    ]

@@ -1,0 +1,159 @@
+"""Text to read: titled blocks that fold, wrapped to the room there is, with a cursor over tokens where it has any."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.strip import Strip
+
+from rlvr.tui.lines import Lines, Piece
+from rlvr.tui.wrap import Run, wrapped
+
+_INDENT = 2
+
+
+@dataclass
+class Block:
+    """A part of a text with a title of its own.
+
+    Attributes:
+        name: What folding knows it by.
+        title: Its first line; without one it has no title and cannot fold.
+        runs: What it says.
+        folded: Whether its title stands for it.
+    """
+
+    name: str
+    title: Sequence[Piece] = ()
+    runs: Sequence[Run] = ()
+    folded: bool = False
+    _lines: dict[int, list[list[Run]]] = field(default_factory=dict, repr=False)
+
+    def lines(self, width: int) -> list[list[Run]]:
+        """Its text as lines of a width, nothing where it is folded."""
+        if self.folded or not self.runs:
+            return []
+        if width not in self._lines:
+            lines = wrapped(self.runs, width)
+            while lines and not lines[-1]:  # a text that ends with line breaks
+                lines.pop()
+            self._lines = {width: lines}
+        return self._lines[width]
+
+    def head(self) -> list[Piece]:
+        """Its title, with whether it is folded."""
+        if not self.runs:
+            return list(self.title)
+        return [("▸ " if self.folded else "▾ ", "faint"), *self.title]
+
+
+class Prose(Lines):
+    """Blocks, one under the other."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "scroll(-1)", "up", show=False),
+        Binding("down,j", "scroll(1)", "down", show=False),
+        Binding("pageup,ctrl+b", "pages(-1)", "a page up", show=False),
+        Binding("pagedown,ctrl+f,space", "pages(1)", "a page down", show=False),
+        Binding("home,g", "ends(0)", "top", show=False),
+        Binding("end,G", "ends(1)", "bottom", show=False),
+    ]
+
+    class Folded(Message):
+        """A block was folded or opened by a click."""
+
+        def __init__(self, prose: "Prose", name: str) -> None:
+            super().__init__()
+            self.prose, self.name = prose, name
+
+    def __init__(self, **options: str) -> None:
+        super().__init__(**options)
+        self.blocks: Sequence[Block] = ()
+        self.token = -1
+        self._laid: list[tuple[int, Sequence[Run] | None]] = []
+
+    def show(self, blocks: Sequence[Block], keep_place: bool = False) -> None:
+        """Shows other blocks, from their top unless the place is kept."""
+        self.blocks = blocks
+        self._lay()
+        if not keep_place:
+            self.scroll_to(y=0, animate=False)
+
+    def fold(self, name: str) -> None:
+        """Folds the blocks of this name, or opens them where the first of them is folded."""
+        named = [block for block in self.blocks if block.name == name]
+        folded = not (named and named[0].folded)
+        for block in named:
+            block.folded = folded
+        self._lay()
+
+    def to_token(self, token: int) -> None:
+        """Puts the cursor over a token and brings it into sight; -1 takes the cursor away."""
+        self.token = token
+        line = next(
+            (y for y, (_, runs) in enumerate(self._laid) if runs and any(run[2] == token for run in runs)), None
+        )
+        if token >= 0 and line is not None:
+            self._see(line)
+        self.refresh()
+
+    def to_run(self, names: str) -> None:
+        """Brings the first run with these styles into sight."""
+        line = next(
+            (y for y, (_, runs) in enumerate(self._laid) if runs and any(names in run[1] for run in runs)), None
+        )
+        if line is not None:
+            self._see(line)
+
+    def render_line(self, y: int) -> Strip:
+        """Called by Textual for each line that is seen."""
+        width = self.size.width
+        line = self.scroll_offset.y + y
+        if line >= len(self._laid):
+            return self.strip([], width)
+        index, runs = self._laid[line]
+        if runs is None:
+            return self.strip([(" ", ""), *self.blocks[index].head()], width)
+        shown = [(text, f"{names} token" if ref >= 0 and ref == self.token else names) for text, names, ref in runs]
+        return self.strip([(" " * _INDENT, ""), *shown], width)
+
+    def _lay(self) -> None:
+        width = max(self.size.width - _INDENT - 1, 2)
+        self._laid = []
+        for index, block in enumerate(self.blocks):
+            if block.title:
+                self._laid.append((index, None))
+            self._laid += [(index, runs) for runs in block.lines(width)]
+        self.virtual_size = Size(self.size.width, len(self._laid))
+        self.refresh()
+
+    def _see(self, line: int) -> None:
+        top, height = self.scroll_offset.y, max(self.size.height, 1)
+        if not top <= line < top + height:
+            self.scroll_to(y=max(line - height // 3, 0), animate=False)
+
+    def on_resize(self) -> None:
+        self._lay()
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a title folds its block."""
+        line = self.scroll_offset.y + event.y
+        if line < len(self._laid) and self._laid[line][1] is None:
+            block = self.blocks[self._laid[line][0]]
+            if block.runs:
+                block.folded = not block.folded
+                self._lay()
+                self.post_message(self.Folded(self, block.name))
+
+    def action_scroll(self, lines: int) -> None:
+        self.scroll_to(y=self.scroll_offset.y + lines, animate=False)
+
+    def action_pages(self, pages: int) -> None:
+        self.action_scroll(pages * max(self.size.height - 1, 1))
+
+    def action_ends(self, end: int) -> None:
+        self.scroll_to(y=end * len(self._laid), animate=False)
