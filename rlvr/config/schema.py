@@ -3,7 +3,7 @@
 A stage's own keys are checked by its kind (`rlvr.stages`), so that a new kind brings its settings with it.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -97,6 +97,9 @@ class StageConfig(Section):
         name: Unique in the run, by default the kind.
         start: The stage whose model it starts from (`base`: the run's own); by default the last one that made a model.
     """
+
+    without_effect: ClassVar[frozenset[str]] = frozenset()
+    """Settings that do not change what a stage makes: it need not run again for another value."""
 
     kind: str
     name: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$")

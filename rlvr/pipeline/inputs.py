@@ -1,6 +1,8 @@
-"""The user's own files that a run is made from, by hash: one that changed since a stage was finished is noticed.
+"""What a stage is made from, by hash: its settings, the stages before it, the model, the tasks, the reward, your files.
 
-Not here: models and hub data, which are named in the config and large.
+A stage whose record in the manifest says the same was made from the same, and need not run again. The package's version
+is on the record too, but another one alone is no reason to run again. Of a model's folder the names and sizes of its
+files are known, not the weights themselves; of a hub model its name.
 """
 
 import re
@@ -9,49 +11,99 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from rlvr.config.schema import RunConfig
-from rlvr_rewards.errors import UserError
+from rlvr.config.schema import BASE, SCRATCH, RunConfig, StageConfig
+from rlvr.stages import STAGES
+from rlvr_envs.seeds import content_id
 
 _PYTHON_FILE = re.compile(r"[^\s'\"()]+\.py(?=:)")
 
-
-def input_hashes(config: RunConfig, stage: Any) -> dict[str, str]:
-    """Each file of the environment, the reward and the stage, with 32 hexadecimal digits of its content's hash."""
-    return {str(path): _hash(path) for path in sorted(set(_files(config, stage)))}
+Entry = dict[str, Any]
+"""What the manifest holds of a stage."""
 
 
-def refuse_changed_inputs(entries: list[dict[str, Any]]) -> None:
-    """Refuses to go on with a run one of whose finished stages was made from a file that is not the same any more.
+def settings_of(stage: StageConfig) -> dict[str, Any]:
+    """A stage's settings as JSON, without those that are not set."""
+    return stage.model_dump(mode="json", exclude_none=True)
+
+
+def config_hash(stage: StageConfig) -> str:
+    """16 hexadecimal digits for the settings that say what a stage makes."""
+    settings = settings_of(stage)
+    return content_id({name: settings[name] for name in settings if name not in stage.without_effect})
+
+
+def input_hashes(stage: StageConfig, config: RunConfig, entries: dict[str, Entry]) -> dict[str, str]:
+    """What a stage is made from beside its settings, each with the hash of its content.
 
     Args:
-        entries: The manifest's stages.
-
-    Raises:
-        UserError: A file changed or is gone.
+        stage: The stage.
+        config: The run.
+        entries: What the manifest holds of the stages, by name.
     """
-    for entry in entries:
-        for name, digest in entry.get("inputs", {}).items() if entry["status"] == "done" else ():
-            if not Path(name).is_file() or _hash(Path(name)) != digest:
-                raise UserError(
-                    f"{name} is not what it was when stage {entry['name']} was finished: put it back, or start anew "
-                    "with another --run-dir"
-                )
+    kind = STAGES.get(stage.kind)
+    found = {
+        "seed": content_id(config.seed),
+        "env": content_id(config.env.model_dump(mode="json")),
+        **{f"env file {path}": hash_of(path) for path in _env_files(config)},
+        **{f"file {path}": hash_of(path) for path in _stage_files(stage)},
+    }
+    for name in kind.depends_on(stage, config):
+        if name == BASE:
+            found["model"] = content_id(_model(config))
+        else:
+            found[f"stage {name}"] = result_hash(entries.get(name, {}))
+    if kind.uses_reward:
+        found["reward"] = content_id(config.reward.model_dump(mode="json"))
+        found |= {f"reward file {path}": hash_of(path) for path in _python_files(config.reward.expression or "")}
+    return found
 
 
-def _files(config: RunConfig, stage: Any) -> Iterator[Path]:
-    named = [config.env.name, config.reward.expression or ""]
-    yield from (Path(found) for text in named for found in _PYTHON_FILE.findall(text))
-    given = [value for value in config.env.options.values() if isinstance(value, str)]
-    for path in map(Path, [*given, str(getattr(stage, "data", None) or "")]):
-        if path.is_file():
-            yield path
-        elif path.is_dir() and str(path) != ".":
-            yield from path.glob("*.jsonl")
+def result_hash(entry: Entry) -> str:
+    """What stages that take its model know a finished stage by: how it was made, and what came of it."""
+    return content_id([entry.get(key) for key in ("config_hash", "inputs", "outputs")])
 
 
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = blake2b(digest_size=16)
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
+def hash_of(path: Path) -> str:
+    """32 hexadecimal digits for a file's content, or for the names and contents of all files of a folder."""
+    digest = blake2b(digest_size=16)
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            digest.update(str(file.relative_to(path)).encode() + b"\0")
+            with file.open("rb") as opened:
+                while chunk := opened.read(1 << 20):
+                    digest.update(chunk)
     return digest.hexdigest()
+
+
+def _env_files(config: RunConfig) -> Iterator[Path]:
+    yield from _python_files(config.env.name)
+    for value in config.env.options.values():
+        if isinstance(value, str):
+            yield from _data_files(value)
+
+
+def _stage_files(stage: StageConfig) -> Iterator[Path]:
+    yield from _data_files(str(getattr(stage, "data", None) or ""))
+
+
+def _python_files(text: str) -> Iterator[Path]:
+    return (path for found in _PYTHON_FILE.findall(text) if (path := Path(found)).is_file())
+
+
+def _data_files(name: str) -> Iterator[Path]:
+    path = Path(name)
+    if path.is_file():
+        yield path
+    elif path.is_dir() and str(path) != ".":
+        yield from sorted(path.glob("*.jsonl"))
+
+
+def _model(config: RunConfig) -> dict[str, Any]:
+    model = config.model.model_dump(mode="json", exclude=None if config.model.path == SCRATCH else {"scratch"})
+    folder = Path(config.model.path).expanduser()
+    sizes = {str(path.relative_to(folder)): path.stat().st_size for path in _files(folder)}
+    return {**model, "files": sizes}
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()] if folder.is_dir() else []

@@ -8,6 +8,9 @@ from typing import Any
 
 from rlvr.replacing import write_text
 
+Line = dict[str, Any]
+"""One step of one stage: `stage`, `step`, `time`, and what was logged."""
+
 
 class Metrics:
     """The lines of one stage.
@@ -30,14 +33,34 @@ class Metrics:
             file.write(json.dumps(line) + "\n")
 
     def _drop_after(self, step: int) -> None:
-        if not self.path.exists():
-            return
-        lines = [line for text in self.path.read_text(encoding="utf-8").splitlines() if (line := _read(text))]
-        kept = [line for line in lines if line.get("stage") != self.stage or line.get("step", 0) <= step]
-        write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+        kept = [line for line in read_lines(self.path, self.stage) if line.get("step", 0) <= step]
+        replace_lines(self.path, self.stage, kept)
 
 
-def _read(text: str) -> dict[str, Any] | None:
+def read_lines(path: Path, stage: str | None = None) -> list[Line]:
+    """The lines of a file, or of one stage in it; those that a crash cut short are passed over."""
+    if not path.exists():
+        return []
+    lines = [line for text in path.read_text(encoding="utf-8").splitlines() if (line := _read(text))]
+    return [line for line in lines if stage in (None, line.get("stage"))]
+
+
+def replace_lines(path: Path, stage: str, lines: list[Line]) -> None:
+    """Puts lines in the place of those that a stage has in a file, in one step."""
+    others = [line for line in read_lines(path) if line.get("stage") != stage]
+    if path.exists() or lines:
+        write_text(path, "".join(json.dumps(line) + "\n" for line in [*others, *lines]))
+
+
+def num_tokens(lines: list[Line]) -> int | None:
+    """The tokens that a stage learned from, from TRL's count, which some trainers start anew when they go on."""
+    counts = [int(line["num_tokens"]) for line in lines if "num_tokens" in line]
+    before = [0, *counts]
+    steps = [now - then if now >= then else now for then, now in zip(before, counts, strict=False)]
+    return sum(steps) if counts else None
+
+
+def _read(text: str) -> Line | None:
     """A line; `None` for one that a crash cut short."""
     try:
         line = json.loads(text)

@@ -10,10 +10,10 @@ from rlvr.config.schema import SCRATCH, RunConfig, StageConfig
 from rlvr.models.memory import likely_arithmetic, memory_estimate
 from rlvr.models.room import check_chat_template, sample_lengths
 from rlvr.models.shape import ModelShape, shape_of
-from rlvr.pipeline.checkpoints import last_step
-from rlvr.pipeline.folder import finished_stages, refuse_other_config
+from rlvr.pipeline.folder import read_entries
 from rlvr.pipeline.golds import try_golds
 from rlvr.pipeline.run import environment_of, reward_of
+from rlvr.pipeline.state import Action, plan_stages
 from rlvr.stages import STAGES
 from rlvr_rewards.errors import UserError
 
@@ -39,10 +39,33 @@ def print_plan(config: RunConfig, folder: Path, console: Console) -> None:
     """The whole plan, a line a thing.
 
     Raises:
-        UserError: The run folder belongs to another config.
+        UserError: The run folder belongs to another model, environment or seed.
     """
-    refuse_other_config(folder, config)
-    for line in plan_lines(config, folder):
+    _print(plan_lines(config, folder), console)
+
+
+def print_actions(config: RunConfig, folder: Path, console: Console) -> None:
+    """What would become of each stage and why, a line a stage.
+
+    Raises:
+        UserError: The run folder belongs to another model, environment or seed.
+    """
+    _print(action_lines(config, folder), console)
+
+
+def action_lines(config: RunConfig, folder: Path) -> Iterator[str]:
+    """What would become of each stage, and of those in the folder that the config has no more."""
+    yield f"{folder}{'' if (folder / 'config.toml').exists() else ' (new)'}"
+    for number, planned in enumerate(plan_stages(config, folder), 1):
+        yield f"{number}. {planned.stage.name} ({planned.stage.kind}) {planned}"
+    names = [stage.name for stage in config.stage]
+    for name in read_entries(folder):
+        if name not in names:
+            yield f"   {name} is in the folder and not in the config: what it made would stay"
+
+
+def _print(lines: Iterator[str], console: Console) -> None:
+    for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -54,20 +77,13 @@ def plan_lines(config: RunConfig, folder: Path) -> Iterator[str]:
     reward = reward_of(config, environment_of(config))
     yield f"reward  at most {reward.max:g}, parts {', '.join(reward.part_names())}"
     yield f"folder  {folder}{'' if (folder / 'config.toml').exists() else ' (new)'}; seed {config.seed}"
-    finished = finished_stages(folder)
-    for number, stage in enumerate(config.stage, 1):
+    for number, planned in enumerate(plan_stages(config, folder), 1):
+        stage = planned.stage
         yield f"{number}. {stage.name} ({stage.kind}): {STAGES.get(stage.kind).plan(stage)}"
-        if state := _state(stage, folder, finished):
-            yield f"   {state}"
+        if planned.action != Action.RUN:
+            yield f"   {planned}"
         yield f"   {_settings(stage)}"
         yield from (f"   {line}" for line in _memory_lines(stage, config, shape))
-
-
-def _state(stage: StageConfig, folder: Path, finished: set[str]) -> str:
-    if stage.name in finished:
-        return "finished before: would be skipped"
-    step = last_step(folder / "checkpoints" / stage.name)
-    return f"would go on from the checkpoint of step {step}" if step else ""
 
 
 def _settings(stage: StageConfig) -> str:

@@ -1,30 +1,25 @@
 """A run: its stages in order, each skipped where it is finished and continued where it was broken off."""
 
 import os
-import shutil
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-import rlvr
 from rlvr.config.schema import BASE, SCRATCH, RunConfig, StageConfig
-from rlvr.failure import WorkError
-from rlvr.pipeline.checkpoints import last_step
-from rlvr.pipeline.disk import disk_problem
+from rlvr.pipeline.aside import REPLACED, discard, move_aside, put_back
 from rlvr.pipeline.environment import quiet_libraries
-from rlvr.pipeline.folder import RunFolder, finished_stages
-from rlvr.pipeline.inputs import input_hashes, refuse_changed_inputs
+from rlvr.pipeline.folder import RunFolder
 from rlvr.pipeline.speed import matmul_gflops
-from rlvr.pipeline.stage import StageResult
+from rlvr.pipeline.stage_run import run_stage
+from rlvr.pipeline.state import Action, Planned, plan_stages
 from rlvr.stages import STAGES
 from rlvr_envs import Environment
 from rlvr_envs import make as make_environment
-from rlvr_envs.seeds import content_id, derive_seed
+from rlvr_envs.seeds import derive_seed
 from rlvr_rewards import Reward, parse_reward
 
 
@@ -97,72 +92,53 @@ def reward_of(config: RunConfig, env: Environment) -> Reward:
 
 
 def run_pipeline(config: RunConfig, folder: RunFolder, console: Console) -> None:
-    """Runs or resumes every stage; finished ones are skipped.
+    """Runs or resumes every stage; finished ones are skipped, those made under other settings run again.
 
     Raises:
-        WorkError: The disk is full, or training broke down.
+        WorkError: The disk is full, or a stage failed.
     """
+    planned = plan_stages(config, folder.path)
     folder.adopt(config)
-    refuse_changed_inputs(folder.manifest()["stages"])
     quiet_libraries()
-    run = Run(config, folder, console)
-    finished, started = finished_stages(folder.path), time.time()
+    run, started = Run(config, folder, console), time.time()
     _set_threads(config)
     for stage in config.stage:
         STAGES.get(stage.kind).rehearse(stage, run)
-    for stage in config.stage:
-        if stage.name in finished:
-            console.print(f"[dim]{stage.name}: finished before, skipped[/]")
-            STAGES.get(stage.kind).recall(stage, run)
-        else:
-            _run_stage(stage, run)
+    _announce(planned, run)
+    for number in range(len(planned)):
+        _take(plan_stages(config, folder.path)[number], run)  # once those before it have made what it takes
+    discard(folder.path)
     console.print(
         f"{folder.path}: done in {(time.time() - started) / 60:.1f} minutes; float32 1024³ matrix products ran at "
         f"{matmul_gflops():.0f} GFLOP/s on this machine just now"
     )
 
 
-def _run_stage(stage: StageConfig, run: Run) -> None:
-    run.console.rule(f"[bold]{stage.name}[/] [dim]{STAGES.get(stage.kind).plan(stage)}[/]", align="left")
-    try:
-        _record_stage(stage, run)
-    except Exception as error:  # safetensors, torch and Arrow each have their own for a full disk
-        if problem := disk_problem(error):
-            raise WorkError(_disk_message(stage, run.folder, problem)) from error
-        raise
+def _announce(planned: list[Planned], run: Run) -> None:
+    """Says what is replaced and why, before anything is."""
+    for each in planned:
+        if each.action in (Action.RERUN, Action.PUT_BACK):
+            verb = "runs again" if each.action == Action.RERUN else "is put back"
+            _warn(f"{each.stage.name} {verb}: {each.why}", run)
+    if any(each.action == Action.RERUN for each in planned):
+        _warn(f"what they made before is kept in {run.folder.path / REPLACED} until the run is complete", run)
 
 
-def _record_stage(stage: StageConfig, run: Run) -> None:
-    started = time.time()
-    entry = {
-        "name": stage.name,
-        "kind": stage.kind,
-        "config_hash": content_id(stage.model_dump(mode="json")),
-        "inputs": input_hashes(run.config, stage),
-        "version": rlvr.__version__,
-        "started": _utc(started),
-    }
-    run.folder.record_stage({**entry, "status": "running"})
-    result: StageResult = STAGES.get(stage.kind).run(stage, run)
-    entry |= {"status": "done", "finished": _utc(time.time()), "seconds": round(time.time() - started, 1)}
-    run.folder.record_stage({**entry, "model": _relative(result.model, run.folder.path), "metrics": result.metrics})
-    shutil.rmtree(run.folder.checkpoints / stage.name, ignore_errors=True)  # not before the stage counts as done
+def _warn(line: str, run: Run) -> None:
+    run.console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
-def _disk_message(stage: StageConfig, folder: RunFolder, problem: str) -> str:
-    step = last_step(folder.checkpoints / stage.name)
-    goes_on = (
-        f"the checkpoint of step {step} is whole, and the same command goes on from it" if step else "run it again"
-    )
-    return f"stage {stage.name}: {folder.path} cannot be written ({problem}): free some space; {goes_on}"
-
-
-def _relative(path: Path | None, folder: Path) -> str | None:
-    return None if path is None else os.path.relpath(path, folder)
-
-
-def _utc(timestamp: float) -> str:
-    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="seconds")
+def _take(planned: Planned, run: Run) -> None:
+    stage = planned.stage
+    if planned.action == Action.RERUN:
+        move_aside(stage.name, run.folder)
+    if planned.aside:
+        put_back(planned.aside, run.folder)
+    if planned.action in (Action.SKIP, Action.PUT_BACK):
+        run.console.print(f"[dim]{stage.name}: finished before, skipped[/]")
+        STAGES.get(stage.kind).recall(stage, run)
+    else:
+        run_stage(stage, run)
 
 
 def _set_threads(config: RunConfig) -> None:

@@ -22,10 +22,14 @@ class StageResult:
     Attributes:
         model: The folder of the model that it made, or `None` where it made none.
         metrics: Numbers for the manifest, by name.
+        files: What else it made in the run's folder, files or folders.
+        tokens: How many it learned from or sampled; `None` where it has to do with none.
     """
 
     model: Path | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+    tokens: int | None = None
 
 
 class Stage(ABC):
@@ -35,11 +39,13 @@ class Stage(ABC):
         kind: How a config calls it.
         Config: Its settings; keys that it does not know are refused.
         makes_model: Whether the stages after it start from a model that it makes.
+        uses_reward: Whether it scores completions, so that another reward makes another result.
     """
 
     kind: ClassVar[str]
     Config: ClassVar[type[StageConfig]]
     makes_model: ClassVar[bool] = True
+    uses_reward: ClassVar[bool] = True
 
     @classmethod
     def check(cls, config: Any, run: RunConfig) -> None:
@@ -55,6 +61,18 @@ class Stage(ABC):
     def workload(cls, config: Any) -> Workload | None:
         """What it holds in memory while it trains; by default it does not train."""
         return None
+
+    @classmethod
+    def depends_on(cls, config: Any, run: RunConfig) -> tuple[str, ...]:
+        """The stages whose models it takes, or `base`; by default the one that it starts from."""
+        from rlvr.pipeline.run import start_of
+
+        return (start_of(config, run),)
+
+    @classmethod
+    def traced(cls, config: Any, run: RunConfig) -> list[tuple[str, str]]:
+        """The policies and splits whose traces and results it writes; by default its own, while it trains."""
+        return [(config.name, "train")]
 
     @classmethod
     def rehearse(cls, config: Any, run: "Run") -> None:

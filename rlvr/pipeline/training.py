@@ -39,6 +39,7 @@ class TrainingConfig(StageConfig):
         "resume_from_checkpoint": "the same command again",
     }
     """TRL's names of what is set otherwise here, with what to write instead."""
+    without_effect: ClassVar[frozenset[str]] = frozenset({"save_steps"})
 
     steps: int = Field(ge=1)
     learning_rate: float = Field(gt=0)

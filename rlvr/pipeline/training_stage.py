@@ -13,6 +13,7 @@ from rlvr.config.schema import RunConfig
 from rlvr.models.adapters import peft_config
 from rlvr.models.memory import Workload
 from rlvr.pipeline.checkpoints import last_checkpoint, step_of
+from rlvr.pipeline.metrics import num_tokens, read_lines
 from rlvr.pipeline.stage import Stage, StageResult
 from rlvr.pipeline.training import TrainingConfig, batch_arguments, check_training, trl_config
 from rlvr.replacing import new_folder
@@ -127,7 +128,8 @@ class TrainingStage(Stage):
             start = Start(path, args, tokenizer, model, checkpoint, at_end)
             trainer = cls.trainer(config, run, start)
             numbers = _train(trainer, cls, config, run, start)
-        return StageResult(_save(trainer, config, run), numbers)
+        lines = read_lines(run.folder.path / "metrics.jsonl", config.name)
+        return StageResult(_save(trainer, config, run), numbers, tokens=num_tokens(lines))
 
 
 def _train(

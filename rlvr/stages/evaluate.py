@@ -79,6 +79,14 @@ class EvaluateStage(Stage):
         return f"{config.num_tasks} held-out tasks, {config.num_samples} sample(s), temperature {config.temperature:g}"
 
     @classmethod
+    def depends_on(cls, config: EvaluateStageConfig, run: RunConfig) -> tuple[str, ...]:
+        return _models(config, run)
+
+    @classmethod
+    def traced(cls, config: EvaluateStageConfig, run: RunConfig) -> list[tuple[str, str]]:
+        return [(name, config.split) for name in (*config.baselines, *_models(config, run))]
+
+    @classmethod
     def run(cls, config: EvaluateStageConfig, run: "Run") -> StageResult:
         from rlvr.evaluation.evaluate import Exam, held_out_tasks
         from rlvr.evaluation.results import result_rows
@@ -95,7 +103,7 @@ class EvaluateStage(Stage):
         rows = result_rows(evaluations, exam, paths, config.metrics)
         run.folder.record_results(rows)
         show_results(run.console, rows, evaluations, config.metrics)
-        return StageResult()
+        return StageResult(tokens=sum(_num_tokens(evaluation) for evaluation in evaluations))
 
     @classmethod
     def recall(cls, config: EvaluateStageConfig, run: "Run") -> None:
@@ -156,6 +164,10 @@ def _evaluate(name: str, config: EvaluateStageConfig, exam: "Exam", run: "Run") 
     policy = load_policy(model, run.config.model, run.env, params, config.split, exam.seed, sampler, run.console.print)
     with closing(policy), progress_bar(run.console, name, len(exam.tasks)) as advance:
         return evaluate(name, policy, exam, traces, _steps_of(name, run.config), advance)
+
+
+def _num_tokens(evaluation: "Evaluation") -> int:
+    return int(sum(sum(samples) for samples in evaluation.values.get("tokens", [])))
 
 
 def _steps_of(name: str, config: RunConfig) -> int | None:

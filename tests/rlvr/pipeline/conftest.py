@@ -1,7 +1,7 @@
 """Whole runs small enough for tests: a network of one layer, three steps a stage, and signals sent by a reward."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -73,17 +73,17 @@ class Workshop:
     """A folder with a config, a reward that can be told to do harm, and runs."""
 
     def __init__(self, path: Path, model: str) -> None:
-        self.path, self.run_dir = path, path / "run"
+        self.path, self.run_dir, self.config = path, path / "run", "run.toml"
         (path / "run.toml").write_text(model + CONFIG.replace("FOLDER", str(path)))
         (path / "fateful.py").write_text(FATEFUL)
 
-    def run(self, *sets: str) -> int:
+    def run(self, *sets: str, flags: Sequence[str] = ()) -> int:
         """`rlvr run` in this process; each of `sets` is a `--set`."""
-        return main(self.argv(*sets)[1:])
+        return main([*self.argv(*sets)[1:], *flags])
 
     def argv(self, *sets: str) -> list[str]:
         options = [part for each in sets for part in ("--set", each)]
-        return ["rlvr", "run", str(self.path / "run.toml"), "--run-dir", str(self.run_dir), *options]
+        return ["rlvr", "run", str(self.path / self.config), "--run-dir", str(self.run_dir), *options]
 
     def fate(self, call: int, what: str) -> None:
         """At the reward's `call`-th call: a signal's name, or `diskN`: files of N bytes at most."""
