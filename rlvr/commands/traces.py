@@ -1,7 +1,8 @@
 """Read what a run sampled: a browser in a terminal, else tables of steps, a step's groups, one group's completions.
 
-RUN is a run's folder, its name under runs/, or any folder of traces; without it, the newest run under runs/.
---step shows the groups of a step, --step with --group the completions of one. An evaluation is step 0.
+RUN is a run's folder, its name under runs/, any folder of traces, or a .parquet or .jsonl of completions, such as TRL's
+and verifiers'; without it, the newest run under runs/. --step shows the groups of a step, --step with --group the
+completions of one. An evaluation is step 0.
 """
 
 import argparse
@@ -29,8 +30,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="only this split")
     parser.add_argument("--step", type=int, help="only this step; 0 is an evaluation")
     parser.add_argument("--group", type=int, help="only this group of the step, with its completions")
-    parser.add_argument("--export", metavar="OUT.jsonl|.parquet", help="write the rows to a file instead")
+    parser.add_argument("--export", metavar="OUT.html|.jsonl|.parquet", help="write a page, or the rows, instead")
+    kinds = "rows (default); pairs or sft: what was judged in the browser, as JSONL for dpo or sft"
+    parser.add_argument("--as", dest="kind", choices=("rows", "pairs", "sft"), default="rows", help=kinds)
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
+    parser.add_argument("--compact", action="store_true", help="make few large files of a run's many small ones")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,9 +46,17 @@ def run(args: argparse.Namespace) -> int:
 
     if args.group is not None and args.step is None and not args.export:
         raise UserError(f"--group {args.group} needs the --step that it is of")
+    if args.kind != "rows" and not args.export:
+        raise UserError(f"--as {args.kind} needs --export OUT.jsonl")
+    if args.compact:
+        return _compact(args)
+    if args.export and (args.kind != "rows" or args.export.endswith(".html")):
+        from rlvr.commands._traces_export import export_judged, export_page
+
+        return (export_page if args.kind == "rows" else export_judged)(args, _path(args.run))
     if _is_for_the_browser(args):
         return _browse(args)
-    folder = _folder(args.run)
+    folder = _folder(_path(args.run))
     found = _chosen(folder, args)
     out = console()
     if args.export:
@@ -73,27 +85,32 @@ def _browse(args: argparse.Namespace) -> int:
     from rlvr.tui.app import browse
     from rlvr.tui.session import Start
 
-    folder = _folder(args.run)
-    run = folder.parent if folder.name == "traces" else folder
-    browse(None if args.run is None else run, _RUNS, Start(args.stage, args.split, args.step, args.group))
+    browse(None if args.run is None else _path(args.run), _RUNS, Start(args.stage, args.split, args.step, args.group))
     return 0
 
 
-def _folder(run: str | None) -> Path:
-    """The folder that holds the shards."""
+def _path(run: str | None) -> Path:
+    """The run's folder, or whatever else was named."""
     from rlvr_rewards import UserError
 
-    if run is None:
-        runs = [path for path in _RUNS.glob("*") if path.is_dir() and not path.name.startswith(".")]
-        if not runs:
-            raise UserError(
-                f"there is no run under {_RUNS}/: name a run's folder, or train one with rlvr run quickstart"
-            )
-        path = max(runs, key=_changed)
-    else:
-        path = next((path for path in (Path(run), _RUNS / run) if path.is_dir()), None)
+    if run is not None:
+        path = next((path for path in (Path(run), _RUNS / run) if path.exists()), None)
         if path is None:
-            raise UserError(f"{run}: no such folder, and no run of that name under {_RUNS}/")
+            raise UserError(f"{run}: no such folder or file, and no run of that name under {_RUNS}/")
+        return path
+    runs = [path for path in _RUNS.glob("*") if path.is_dir() and not path.name.startswith(".")]
+    if not runs:
+        raise UserError(f"there is no run under {_RUNS}/: name a run's folder, or train one with rlvr run quickstart")
+    return max(runs, key=_changed)
+
+
+def _folder(path: Path) -> Path:
+    """The folder that holds the shards of a run, or those made from another tool's file."""
+    from rlvr.traces.foreign import source_of
+    from rlvr.traces.index import TraceIndex
+
+    if path.is_file() or source_of(path):
+        return TraceIndex.open(path).folder
     return path / "traces" if (path / "traces").is_dir() else path
 
 
@@ -190,8 +207,26 @@ def _show_group(out: "Console", found: "list[Shard]", args: argparse.Namespace) 
         there = f"{min(groups)} to {max(groups)}" if groups else "none that can be read"
         raise UserError(f"step {args.step} of {found[0].stage} has no group {args.group}; it has: {there}")
     rows = sorted(groups[args.group], key=lambda row: (row["attempt"] or 0, row["sample"]))
-    title = f"{found[0].stage} · {found[0].split} · step {args.step} · group {args.group} · {rows[0]['env']}"
+    title = f"{found[0].stage} · {found[0].split} · step {args.step} · group {args.group}"
+    title += f" · {rows[0]['env']}" if rows[0]["env"] else ""
     show_group(out, title, rows)
+
+
+def _compact(args: argparse.Namespace) -> int:
+    from rlvr.commands._traces_export import progress_bar
+    from rlvr.traces.compact import compact
+    from rlvr.traces.index import TraceIndex
+    from rlvr_rewards import UserError
+
+    index = TraceIndex.open(_path(args.run))
+    if index.is_foreign:
+        raise UserError(f"{index.path} is another tool's: only a run's own traces are made into fewer files")
+    with progress_bar("compacting") as progress:
+        done = compact(index.folder, index.run, progress)
+    for line in done.left_out:
+        _warn(f"left as it is: {line}")
+    _warn(f"{done.files_before} files of traces in {index.folder} are {done.files_after} now")
+    return 0
 
 
 def _export(found: "list[Shard]", args: argparse.Namespace) -> None:
@@ -202,7 +237,7 @@ def _export(found: "list[Shard]", args: argparse.Namespace) -> None:
 
     write = FORMATS.get(Path(args.export).suffix)
     if write is None:
-        raise UserError(f"--export {args.export}: its name must end with {' or '.join(FORMATS)}")
+        raise UserError(f"--export {args.export}: its name must end with .html or {' or '.join(FORMATS)}")
     tables = (_of_group(table, args.group) for _, table in read_shards(found, _warn))
     with replacing(args.export, args.force) as file:
         num_rows = write(tables, file)

@@ -20,6 +20,7 @@ from rlvr.traces.packs import write_pack
 from rlvr.traces.reading import UNREADABLE
 from rlvr.traces.schema import SCHEMA, TRACE_VERSION
 from rlvr.traces.shards import Shard, counted_once, is_pack, parsed, shards_in_pack
+from rlvr.traces.tally import Tally
 from rlvr_rewards.errors import UserError, one_line
 
 PACK_ROWS, PACK_BYTES = 100_000, 100_000_000
@@ -150,7 +151,7 @@ def _pack(traces: Path, batch: Sequence[_File]) -> None:
             file.path.unlink(missing_ok=True)
 
 
-def _tallied(file: _File) -> Iterator[tuple[Shard, object]]:
+def _tallied(file: _File) -> Iterator[tuple[Shard, Tally]]:
     known = {(step, rank): tally for step, rank, _, tally in file.entry.shards}
     return ((shard, known[shard.step, shard.rank]) for shard in file.shards)
 

@@ -121,7 +121,8 @@ def _ours(row: Mapping[str, Any]) -> dict[str, Any]:
         value = columns[name]
         columns[name] = value if value is None or isinstance(value, str) else json.dumps(value, default=str)
     for name in ("parts", "errors"):
-        columns[name] = list(columns[name].items()) if isinstance(columns[name], dict) else columns[name]
+        given = columns[name]
+        columns[name] = list(given.items()) if isinstance(given, dict) else given
     return columns
 
 

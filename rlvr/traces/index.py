@@ -92,6 +92,11 @@ class TraceIndex:
         return self._shelf.folder
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether it is another tool's, so that its folder is only a cache."""
+        return self._source is not None
+
+    @property
     def problems(self) -> list[str]:
         """What could not be read or is not all there, a line each."""
         lines = problems_of(self.folder) if self._source else self._shelf.problems()

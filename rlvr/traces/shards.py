@@ -91,7 +91,8 @@ def shards_in_pack(path: Path) -> list[Shard]:
     """
     metadata = pq.read_metadata(path).metadata or {}
     try:
-        return packed(path, [tuple(map(int, each)) for each in json.loads(metadata[CONTENTS])])
+        contents = [(int(step), int(rank), int(a), int(b)) for step, rank, a, b in json.loads(metadata[CONTENTS])]
+        return packed(path, contents)
     except (KeyError, TypeError, ValueError) as error:
         raise pa.ArrowInvalid("the pack does not say what it holds") from error
 

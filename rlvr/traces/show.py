@@ -3,7 +3,6 @@
 Nothing of a task or a model is read as markup, and nothing of it reaches the terminal as a control sequence.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rlvr.console import table
+from rlvr.traces.fields import content_text
+from rlvr.traces.rows import row_of
 from rlvr.traces.summary import Summary
 from rlvr.traces.text import pieces, think_and_answer, visible
 
@@ -51,13 +52,20 @@ def show_group(to: Console, title: str, rows: Sequence[dict[str, Any]]) -> None:
     """A group's task and gold, then each completion with what it earned, its thought apart from its answer."""
     first = rows[0]
     to.print(Rule(_safe(title), align="left"))
-    _block(to, "task", first["task"])
-    for message in json.loads(first["messages"] or "[]"):
-        _block(to, str(message.get("role")), str(message.get("content")))
-    _block(to, "gold", first["gold"] or "")
+    if first["task"]:
+        _block(to, "task", first["task"])
+    for message in row_of(first).messages:
+        is_message = isinstance(message, dict)
+        _block(to, str(message.get("role")) if is_message else "prompt", content_text(_content(message)))
+    if first["gold"]:
+        _block(to, "gold", first["gold"])
     for row in rows:
         to.print(Rule(_safe(_headline(row)), align="left"))
         _show_completion(to, row)
+
+
+def _content(message: Any) -> Any:
+    return message.get("content") if isinstance(message, dict) else message
 
 
 def _show_completion(to: Console, row: dict[str, Any]) -> None:
@@ -83,7 +91,7 @@ def _headline(row: dict[str, Any]) -> str:
         "" if row["advantage"] is None else f"advantage {row['advantage']:+.3f}",
         parts,
         {True: "solved", False: "not solved", None: "success unknown"}[row["success"]],
-        f"{row['finish_reason']}, {row['completion_tokens']} tokens",
+        ", ".join(filter(None, (row["finish_reason"], _tokens(row["completion_tokens"])))),
     ]
     return " · ".join(fact for fact in facts if fact)
 
@@ -98,6 +106,10 @@ def _safe(text: str, style: str = "") -> Text:
     for piece, is_escape in pieces(text):
         made.append(piece, style="reverse" if is_escape else "")
     return made
+
+
+def _tokens(count: int | None) -> str:
+    return "" if count is None else f"{count} tokens"
 
 
 def _number(value: float | None) -> str:
