@@ -97,6 +97,7 @@ def _gpus() -> str:
 _NEEDS = {
     "rewards, environments, rlvr score": "core",
     "training and evaluation": "train",
+    "adapters on a base in 4 bits": "qlora",
     "tasks from the hub": "hub",
     "the trace browser": "tui",
     "sampling with vLLM": "vllm",

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlvr.models.adapters import LoraSettings
+from rlvr.models.quantized import BYTES_PER_WEIGHT
 from rlvr.models.room import Lengths
 from rlvr.models.shape import ModelShape
+from rlvr.models.spectrum import SpectrumSettings
 
 _RECOMPUTES_FROM = 500_000_000
 
@@ -22,7 +24,8 @@ class Workload:
         rows: Rows of one forward and backward pass.
         sampled_rows: Completions under way at once while sampling; 0 where none are sampled.
         max_new_tokens: The most tokens of a completion; `None`: as many as the longest gold has.
-        lora: The adapter that is trained; `None`: all weights.
+        lora: The adapter that is trained, if one is.
+        spectrum: Which of the weights are trained, where it is neither an adapter nor all of them.
         reference: Whether a second, frozen copy of the model is kept (KL to it, without an adapter).
         optimizer: TRL's `optim`; names with `8bit` keep a byte a moment.
     """
@@ -33,6 +36,7 @@ class Workload:
     lora: LoraSettings | None
     reference: bool
     optimizer: str = "adamw"
+    spectrum: SpectrumSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ def memory_estimate(
     With N weights of w bytes, N' trained ones, L layers, B rows of T = prompt + completion tokens (C of completion),
     hidden size h, MLP width m, vocabulary V, K key-value heads of d values, and a bytes an activation:
 
-        weights      N w            (w = 4 where all weights are trained, as saved with an adapter) + 4 N' of an adapter
+        weights      N w            (w = 4 where the model's own are trained, as saved with an adapter; 0.516 in the
+                                    layers of QLoRA's base) + 4 N' of an adapter
         gradients    4 N'
         optimizer    2 * 4 N'       (AdamW's two moments; 2 N' in 8 bits)
         reference    N w            (KL without an adapter)
@@ -86,8 +91,8 @@ def memory_estimate(
         arithmetic: Of the device; a is 2 in bfloat16, 4 in float32.
     """
     activation_bytes = 2 if arithmetic.bfloat16 else 4
-    weight_bytes = shape.bytes_per_weight if work.lora else 4
-    trained = lora_params(shape, work.lora) if work.lora else shape.num_params
+    weights = _weight_bytes(shape, work.lora)
+    trained = trained_params(shape, work)
     completion = lengths.gold if work.max_new_tokens is None else work.max_new_tokens
     tokens = lengths.prompt + completion
     layer = 8 * shape.hidden_size + 4 * shape.mlp_size
@@ -95,10 +100,10 @@ def memory_estimate(
     if arithmetic.on_gpu and recomputes_activations(shape):
         kept = shape.num_layers * shape.hidden_size + layer
     parts = {
-        "weights": round(shape.num_params * weight_bytes) + (4 * trained if work.lora else 0),
+        "weights": weights + (4 * trained if work.lora else 0),
         "gradients": 4 * trained,
         "optimizer": (2 if "8bit" in work.optimizer else 8) * trained,
-        "reference": round(shape.num_params * weight_bytes) if work.reference and not work.lora else 0,
+        "reference": weights if work.reference and not work.lora else 0,
     }
     update = {
         "activations": work.rows * tokens * kept * activation_bytes,
@@ -114,9 +119,30 @@ def recomputes_activations(shape: ModelShape) -> bool:
     return shape.num_params >= _RECOMPUTES_FROM
 
 
+def _weight_bytes(shape: ModelShape, lora: LoraSettings | None) -> int:
+    if lora is None:
+        return 4 * shape.num_params
+    layers = shape.layer_params if lora.qlora else 0
+    return round((shape.num_params - layers) * shape.bytes_per_weight + layers * BYTES_PER_WEIGHT)
+
+
+def trained_params(shape: ModelShape, work: Workload) -> int:
+    """How many weights a stage trains: an adapter's, Spectrum's share, or all.
+
+    Of a list that Spectrum was given only the stage itself knows what it names: it counts as all.
+    """
+    if work.lora:
+        return lora_params(shape, work.lora)
+    if work.spectrum is None or work.spectrum.parameters:
+        return shape.num_params
+    others = shape.num_params - shape.layer_params if work.spectrum.embeddings else 0
+    return round(shape.layer_params * work.spectrum.top_percent / 100) + others
+
+
 def lora_params(shape: ModelShape, lora: LoraSettings) -> int:
-    """Weights of an adapter on every matrix of every layer: r (inputs + outputs) each.
+    """Weights of an adapter on every matrix of every layer: r (inputs + outputs) each, a DoRA's outputs more.
 
     Named target modules may be fewer, which makes this an upper bound.
     """
-    return shape.num_layers * sum(lora.r * (inputs + outputs) for inputs, outputs in shape.linear_sizes)
+    magnitudes = sum(outputs for _, outputs in shape.linear_sizes) if lora.dora else 0
+    return shape.num_layers * (magnitudes + sum(lora.r * (inputs + outputs) for inputs, outputs in shape.linear_sizes))

@@ -49,6 +49,11 @@ class ModelShape:
         h, m = self.hidden_size, self.mlp_size
         return [(h, queries), (h, keys), (h, keys), (queries, h), (h, m), (h, m), (m, h)]
 
+    @property
+    def layer_params(self) -> int:
+        """Weights of the matrices of all layers."""
+        return self.num_layers * sum(inputs * outputs for inputs, outputs in self.linear_sizes)
+
 
 def shape_of(config: ModelConfig) -> ModelShape | None:
     """The shape of a run's model; `None` for a hub model that is not on this machine, or one of another kind.

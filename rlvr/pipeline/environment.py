@@ -1,5 +1,6 @@
 """The process before torch loads: quiet libraries, no downloads that nobody asked for, repeatable arithmetic."""
 
+import logging
 import os
 import warnings
 
@@ -29,6 +30,7 @@ def quiet_libraries() -> None:
     import datasets
     import transformers
 
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses an optional kernel whenever it is imported
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()

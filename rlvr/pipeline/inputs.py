@@ -84,6 +84,7 @@ def _env_files(config: RunConfig) -> Iterator[Path]:
 
 def _stage_files(stage: StageConfig) -> Iterator[Path]:
     yield from _data_files(str(getattr(stage, "data", None) or ""))
+    yield from _data_files(str(getattr(getattr(stage, "spectrum", None), "parameters", None) or ""))
 
 
 def _python_files(text: str) -> Iterator[Path]:

@@ -8,6 +8,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from rlvr.config.schema import StageConfig
 from rlvr.config.trl_settings import has_trl, trl_settings
 from rlvr.models.adapters import LoraSettings
+from rlvr.models.spectrum import SpectrumSettings
+from rlvr.pipeline.trained_weights import optimizer_arguments
 from rlvr_rewards.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ class TrainingConfig(StageConfig):
         save_steps: Steps between checkpoints.
         micro_batch_size: Rows that one device takes at once; gradients add up over a step's. By default all of them.
         lora: Trains an adapter instead of all weights.
+        spectrum: Trains the matrices with the most signal instead of all weights.
         trl: Any setting of TRL under TRL's own name.
     """
 
@@ -46,6 +49,7 @@ class TrainingConfig(StageConfig):
     save_steps: int = Field(default=50, ge=1)
     micro_batch_size: int | None = Field(default=None, ge=1)
     lora: LoraSettings | None = None
+    spectrum: SpectrumSettings | None = None
     trl: dict[str, Any] = Field(default_factory=dict)
 
     @property
@@ -127,6 +131,7 @@ def common_arguments(config: TrainingConfig, run: "Run", base: str) -> dict[str,
         "dataloader_pin_memory": on_gpu,
         "gradient_checkpointing": on_gpu and (shape is None or recomputes_activations(shape)),
         **batch_arguments(config),
+        **optimizer_arguments(config),
     }
 
 

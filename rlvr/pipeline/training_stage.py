@@ -7,7 +7,7 @@ from abc import abstractmethod
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rlvr.config.schema import RunConfig
 from rlvr.models.adapters import peft_config
@@ -15,6 +15,14 @@ from rlvr.models.memory import Workload
 from rlvr.pipeline.checkpoints import last_checkpoint, step_of
 from rlvr.pipeline.metrics import num_tokens, read_lines
 from rlvr.pipeline.stage import Stage, StageResult
+from rlvr.pipeline.trained_weights import (
+    check_weights,
+    choose_weights,
+    described,
+    kept_files,
+    save_settings,
+    settle_adapter,
+)
 from rlvr.pipeline.training import TrainingConfig, batch_arguments, check_training, trl_config
 from rlvr.replacing import new_folder
 
@@ -89,11 +97,13 @@ class TrainingStage(Stage):
         """The model that is trained; by default the causal language model itself."""
         from rlvr.models.load import load_model
 
-        return load_model(path, run.config.model, train_all=config.lora is None)
+        four_bit = config.lora is not None and config.lora.qlora
+        return load_model(path, run.config.model, train_all=config.lora is None, four_bit=four_bit)
 
     @classmethod
     def check(cls, config: Any, run: RunConfig) -> None:
         check_training(config)
+        check_weights(config, run)
 
     @classmethod
     def rehearse(cls, config: Any, run: "Run") -> None:
@@ -101,8 +111,7 @@ class TrainingStage(Stage):
 
     @classmethod
     def plan(cls, config: Any) -> str:
-        trained = f", LoRA r {config.lora.r}" if config.lora else ""
-        return f"{cls.work(config)}, learning rate {config.learning_rate:g}{trained}"
+        return f"{cls.work(config)}, learning rate {config.learning_rate:g}{described(config)}"
 
     @classmethod
     def workload(cls, config: Any) -> Workload:
@@ -111,6 +120,7 @@ class TrainingStage(Stage):
             sampled_rows=0,
             max_new_tokens=None,
             lora=config.lora,
+            spectrum=config.spectrum,
             reference=False,
             optimizer=str(config.trl.get("optim", "")),
         )
@@ -123,13 +133,16 @@ class TrainingStage(Stage):
         args = trl_config(config, run, path)
         tokenizer = load_tokenizer(path, run.config.model)
         model = cls.open_model(path, config, run)
+        choose_weights(model, path, config, run)
         checkpoint = last_checkpoint(Path(str(args.output_dir)))
         with ExitStack() as at_end:
             start = Start(path, args, tokenizer, model, checkpoint, at_end)
             trainer = cls.trainer(config, run, start)
+            settle_adapter(trainer.model, config)
             numbers = _train(trainer, cls, config, run, start)
         lines = read_lines(run.folder.path / "metrics.jsonl", config.name)
-        return StageResult(_save(trainer, config, run), numbers, tokens=num_tokens(lines))
+        kept = kept_files(config, run)
+        return StageResult(_save(trainer, config, run), numbers, kept, num_tokens(lines))
 
 
 def _train(
@@ -176,6 +189,5 @@ def _save(trainer: "Trainer", config: TrainingConfig, run: "Run") -> Path:
         trainer.save_model(str(target))
         (target / "training_args.bin").unlink(missing_ok=True)  # a pickle, which nobody who gets the model should open
         if config.lora:
-            # PEFT looks for the base's config when the next adapter is trained on this one
-            cast("PreTrainedModel", trainer.model).config.save_pretrained(target)
+            save_settings(trainer.model, target)
     return model

@@ -8,6 +8,7 @@ from rlvr.models.load import load_model
 from rlvr.models.memory import CPU, Workload, lora_params, memory_estimate
 from rlvr.models.room import Lengths, sample_lengths
 from rlvr.models.shape import ModelShape, scratch_shape, shape_of
+from rlvr.models.spectrum import SpectrumSettings
 
 from .conftest import ENV, TINY
 
@@ -28,10 +29,11 @@ def test_a_hub_model_that_is_not_here_is_unknown():
     assert shape_of(ModelConfig(path="nobody/has-this")) is None
 
 
-def test_adapter_weights_are_those_that_peft_makes(tiny):
+@pytest.mark.parametrize("dora", [False, True])
+def test_adapter_weights_are_those_that_peft_makes(tiny, dora):
     from peft import get_peft_model
 
-    lora = LoraSettings(r=4)
+    lora = LoraSettings(r=4, dora=dora)
     adapted = get_peft_model(load_model(str(tiny), ModelConfig()), peft_config(lora))
     shape = shape_of(ModelConfig(path=str(tiny)))
     assert lora_params(shape, lora) == adapted.get_nb_trainable_parameters()[0]
@@ -50,6 +52,26 @@ def test_the_estimate_of_a_7b_adapter_by_hand():
         "activations": 2 * 2000 * 2 * (28 * 3584 + 8 * 3584 + 4 * 18_944),
         "logits": 2 * 1600 * 8 * 152_064,
     }
+
+
+def test_a_base_in_4_bits_by_hand():
+    work = Workload(2, 8, 1600, LoraSettings(r=32, qlora=True), reference=True)
+    got = memory_estimate(QWEN_7B, work, Lengths(400, 0, True))
+    layers = 28 * (2 * 3584 * 3584 + 2 * 3584 * 512 + 3 * 3584 * 18_944)
+    four_bit = layers * (0.5 + 1 / 64 + 4 / (64 * 256))
+    assert got["weights"] == round((7_615_616_512 - layers) * 2 + four_bit) + got["gradients"]
+
+
+def test_spectrums_share_by_hand():
+    n, layers = QWEN_7B.num_params, 28 * (2 * 3584 * 3584 + 2 * 3584 * 512 + 3 * 3584 * 18_944)
+    for settings, trained in (
+        (SpectrumSettings(top_percent=25), layers // 4),
+        (SpectrumSettings(top_percent=25, embeddings=True), layers // 4 + n - layers),
+        (SpectrumSettings(parameters="list.yaml"), n),
+    ):
+        work = Workload(1, 8, 100, None, False, spectrum=settings)
+        got = memory_estimate(QWEN_7B, work, Lengths(100, 0, True))
+        assert (got["weights"], got["gradients"], got["optimizer"]) == (4 * n, 4 * trained, 8 * trained)
 
 
 def test_a_cpu_computes_in_float32_and_recomputes_nothing():

@@ -54,8 +54,8 @@ def gsm8k_rows(tmp_path_factory):
     return path
 
 
-def test_there_are_four():
-    assert len(FOR_A_GPU) == 4
+def test_there_are_five():
+    assert len(FOR_A_GPU) == 5
 
 
 @pytest.mark.parametrize("name", FOR_A_GPU)

@@ -1,0 +1,144 @@
+"""`merge`: the adapters that a stage left, added to the weights of their base: an ordinary model's folder.
+
+What is saved is opened again and compared with the model that still had its last adapter beside it, on real prompts.
+"""
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from rlvr.config.schema import RunConfig, StageConfig
+from rlvr.failure import WorkError
+from rlvr.pipeline.stage import Stage, StageResult
+from rlvr.pipeline.trained_weights import starts_from_adapter
+from rlvr_rewards.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from rlvr.models.merge import Merge
+    from rlvr.pipeline.run import Run
+
+
+class MergeStageConfig(StageConfig):
+    """Settings of `merge`.
+
+    Attributes:
+        num_prompts: Training tasks, with their golds, on which logits are compared.
+    """
+
+    num_prompts: int = Field(default=16, ge=1)
+
+
+class MergeStage(Stage):
+    """Merges, checks, and saves the whole model with its tokenizer, chat template and generation config."""
+
+    kind = "merge"
+    Config = MergeStageConfig
+    uses_reward = False
+
+    @classmethod
+    def check(cls, config: MergeStageConfig, run: RunConfig) -> None:
+        if starts_from_adapter(config, run) is False:
+            raise _nothing_to_merge(config)
+
+    @classmethod
+    def plan(cls, config: MergeStageConfig) -> str:
+        return f"adapters into their base, logits compared on {config.num_prompts} prompts"
+
+    @classmethod
+    def run(cls, config: MergeStageConfig, run: "Run") -> StageResult:
+        from rlvr.models.load import load_tokenizer, open_chain
+        from rlvr.models.merge import merge_measured
+        from rlvr.replacing import new_folder
+
+        path = run.model_before(config)
+        tokenizer = load_tokenizer(path, run.config.model)
+        model, adapters = open_chain(path, run.config.model)
+        if not adapters:
+            raise _nothing_to_merge(config)
+        texts, merges = _texts(config, run, tokenizer), []
+        for merged, merge in merge_measured(model, adapters, texts):
+            model = merged
+            merges.append(_checked(merge, model, config, run))
+        folder = run.folder.models / config.name
+        with new_folder(folder) as target:
+            model.save_pretrained(target)
+            tokenizer.save_pretrained(target)
+            _check_saved(model, target, texts, config, run)
+        return StageResult(folder, _numbers(merges))
+
+
+def _nothing_to_merge(config: MergeStageConfig) -> UserError:
+    return UserError(
+        f"stage {config.name}: the model that it starts from has no adapter: drop this stage, train one before it "
+        "([stage.lora]), or name a stage that has one (start)"
+    )
+
+
+def _texts(config: MergeStageConfig, run: "Run", tokenizer: "PreTrainedTokenizerBase") -> list[list[int]]:
+    """Token ids of prompts with their golds."""
+    from rlvr.models.chat import prompt_ids
+
+    tasks = islice(run.env.rows("train", run.seed(stage=config.name)), config.num_prompts)
+    return [
+        [
+            *prompt_ids(tokenizer, run.env.messages(task)),
+            *tokenizer.encode(run.env.gold(task), add_special_tokens=False),
+        ]
+        for task in tasks
+    ]
+
+
+def _checked(merge: "Merge", model: "PreTrainedModel", config: MergeStageConfig, run: "Run") -> "Merge":
+    """Shows what one adapter's merging changed; refuses a model that is not what the adapter made it.
+
+    Raises:
+        WorkError: It is not, by more than rounding.
+    """
+    from rlvr.models.merge import TOLERANCE
+
+    dtype = str(model.dtype).removeprefix("torch.")
+    name, limit = Path(merge.path).name, TOLERANCE.get(dtype, TOLERANCE["bfloat16"])
+    if not merge.gap <= limit:  # also where it is no number
+        raise WorkError(
+            f"stage {config.name}: with {name} merged the model is not what it was with the adapter: mean KL "
+            f"{merge.gap:.1e} nats a token, over {limit:g} for {dtype}: set model.dtype to float32, or train it anew"
+        )
+    run.console.print(
+        f"[dim]{config.name}: {name} merged in {dtype}: it moves its base by {merge.effect:.1e} nats a token, and "
+        f"merging moves that by {merge.gap:.1e} (at most {limit:g}); same first choice {merge.agreement:.1%}[/]"
+    )
+    if merge.gap > max(merge.effect, 1e-9) / 2:
+        run.console.print(
+            f"[yellow]{config.name}: rounding to {dtype} changes as much as {name} does, which is little: its learning "
+            'may be lost in it; model.dtype = "float32" keeps it[/]'
+        )
+    return merge
+
+
+def _check_saved(
+    model: "PreTrainedModel", folder: Path, texts: list[list[int]], config: MergeStageConfig, run: "Run"
+) -> None:
+    """Opens what was written, and compares.
+
+    Raises:
+        WorkError: It answers otherwise than what was saved.
+    """
+    from rlvr.models.load import load_model
+    from rlvr.models.merge import TOLERANCE, logprobs_of, mean_kl
+
+    wanted = logprobs_of(model, texts)
+    gap = mean_kl(wanted, logprobs_of(load_model(str(folder), run.config.model), texts))
+    if not gap <= TOLERANCE["float32"]:
+        raise WorkError(f"stage {config.name}: the saved model is not the merged one: mean KL {gap:.1e} nats a token")
+
+
+def _numbers(merges: list["Merge"]) -> dict[str, Any]:
+    return {
+        "adapters": len(merges),
+        "effect_kl": sum(merge.effect for merge in merges),
+        "merge_kl": max(merge.gap for merge in merges),
+    }
