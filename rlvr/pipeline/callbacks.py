@@ -11,6 +11,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from rlvr.failure import WorkError
 from rlvr.pipeline.checkpoints import COMPLETE
 from rlvr.pipeline.metrics import Metrics
+from rlvr.pipeline.space import checkpoint_bytes, model_bytes, require_space, size_text
 from rlvr.stopping import raise_for
 
 
@@ -86,6 +87,39 @@ class MetricsCallback(TrainerCallback):
     ) -> None:
         if state.is_world_process_zero and "train_runtime" not in (logs or {}):  # the summary repeats the last step
             self.metrics.append(state.global_step, logs or {})
+
+
+class SpaceGuard(TrainerCallback):
+    """Stops training before a checkpoint, or the model, that the disk has no room for."""
+
+    def __init__(self, stage: str, folder: Path) -> None:
+        self.stage, self.folder = stage, folder
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: torch.nn.Module | None = None,
+        optimizer: Any = None,
+        **_: Any,
+    ) -> None:
+        if control.should_save and model is not None:
+            size = checkpoint_bytes(model, optimizer)
+            what = f"stage {self.stage}: a checkpoint of step {state.global_step} takes {size_text(size)}"
+            require_space(self.folder, size, what)
+
+    def on_train_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: torch.nn.Module | None = None,
+        **_: Any,
+    ) -> None:
+        if model is not None:
+            size = model_bytes(model)
+            require_space(self.folder, size, f"stage {self.stage}: its model takes {size_text(size)}")
 
 
 class DivergenceGuard(TrainerCallback):

@@ -13,6 +13,7 @@ from rlvr.models.shape import ModelShape, shape_of
 from rlvr.pipeline.folder import read_entries
 from rlvr.pipeline.golds import try_golds
 from rlvr.pipeline.run import environment_of, reward_of
+from rlvr.pipeline.space import size_text, written_by
 from rlvr.pipeline.state import Action, plan_stages
 from rlvr.stages import STAGES
 from rlvr_rewards.errors import UserError
@@ -84,6 +85,8 @@ def plan_lines(config: RunConfig, folder: Path) -> Iterator[str]:
             yield f"   {planned}"
         yield f"   {_settings(stage)}"
         yield from (f"   {line}" for line in _memory_lines(stage, config, shape))
+        if shape and (written := written_by(stage, shape)):
+            yield f"   disk: {size_text(written.most)} ({written})"
 
 
 def _settings(stage: StageConfig) -> str:
@@ -121,9 +124,5 @@ def _memory_lines(stage: StageConfig, config: RunConfig, shape: ModelShape | Non
         return
     for arithmetic in likely_arithmetic():
         parts = memory_estimate(shape, work, lengths, arithmetic)
-        listed = ", ".join(f"{name} {_size(size)}" for name, size in parts.items() if size)
-        yield f"memory a device, in {arithmetic}, estimated: {_size(sum(parts.values()))} ({listed})"
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 2**30:.1f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.0f} MiB"
+        listed = ", ".join(f"{name} {size_text(size)}" for name, size in parts.items() if size)
+        yield f"memory a device, in {arithmetic}, estimated: {size_text(sum(parts.values()))} ({listed})"

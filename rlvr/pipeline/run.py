@@ -11,8 +11,10 @@ from rich.console import Console
 
 from rlvr.config.schema import BASE, SCRATCH, RunConfig, StageConfig
 from rlvr.pipeline.aside import REPLACED, discard, move_aside, put_back
+from rlvr.pipeline.closing import closing_rows, show_closing
 from rlvr.pipeline.environment import quiet_libraries
 from rlvr.pipeline.folder import RunFolder
+from rlvr.pipeline.space import require_space, size_text
 from rlvr.pipeline.speed import matmul_gflops
 from rlvr.pipeline.stage_run import run_stage
 from rlvr.pipeline.state import Action, Planned, plan_stages
@@ -63,10 +65,14 @@ class Run:
 
     def _scratch_model(self) -> Path:
         from rlvr.models.scratch import make_scratch_model
+        from rlvr.models.shape import scratch_shape
         from rlvr.replacing import new_folder
 
         path = self.folder.models / BASE
         if not path.exists():
+            shape = scratch_shape(self.config.model.scratch)
+            num_bytes = round(shape.num_params * shape.bytes_per_weight)
+            require_space(self.folder.path, num_bytes, f"the base model takes {size_text(num_bytes)}")
             with new_folder(path) as folder:
                 make_scratch_model(folder, self.config.model.scratch, self.env, self.config.seed)
         return path
@@ -108,6 +114,9 @@ def run_pipeline(config: RunConfig, folder: RunFolder, console: Console) -> None
     for number in range(len(planned)):
         _take(plan_stages(config, folder.path)[number], run)  # once those before it have made what it takes
     discard(folder.path)
+    rows = closing_rows(config, folder)
+    folder.record_table(rows)
+    show_closing(console, rows)
     console.print(
         f"{folder.path}: done in {(time.time() - started) / 60:.1f} minutes; float32 1024³ matrix products ran at "
         f"{matmul_gflops():.0f} GFLOP/s on this machine just now"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import rlvr
 from rlvr.config.schema import StageConfig
 from rlvr.failure import WorkError
+from rlvr.models.shape import shape_of
 from rlvr.pipeline.checkpoints import last_step
 from rlvr.pipeline.disk import disk_problem
 from rlvr.pipeline.folder import read_entries
@@ -19,6 +20,7 @@ from rlvr.pipeline.inputs import Entry, config_hash, hash_of, input_hashes, sett
 from rlvr.pipeline.log import log_path, stage_log
 from rlvr.pipeline.metrics import read_lines
 from rlvr.pipeline.peak import forget_peak, peak_memory
+from rlvr.pipeline.space import require_space, written_by
 from rlvr.pipeline.stage import StageResult
 from rlvr.stages import STAGES
 from rlvr_rewards.errors import UserError, one_line
@@ -47,6 +49,7 @@ def run_stage(stage: StageConfig, run: "Run") -> None:
 
 
 def _recorded(stage: StageConfig, run: "Run", log: logging.Logger) -> None:
+    _refuse_full_disk(stage, run)
     entry, started = _entry(stage, run), time.time()
     run.folder.record_stage(entry)
     log.info("%s (%s), rlvr %s: %s", stage.name, stage.kind, rlvr.__version__, settings_of(stage))
@@ -70,6 +73,17 @@ def _recorded(stage: StageConfig, run: "Run", log: logging.Logger) -> None:
     }
     run.folder.record_stage(done)
     log.info("done: %s s, at most %s bytes of memory", done["seconds"], done["peak_memory"])
+
+
+def _refuse_full_disk(stage: StageConfig, run: "Run") -> None:
+    """Refuses to start what the disk has no room for, as far as the model's shape tells; old checkpoints are there."""
+    if not STAGES.get(stage.kind).makes_model:
+        return
+    base = run.config.model.model_copy(update={"path": run.model_before(stage)})
+    shape = shape_of(base)
+    if shape and (written := written_by(stage, shape)):
+        there = sum(1 for _ in (run.folder.checkpoints / stage.name).glob("checkpoint-*")) * written.checkpoint
+        require_space(run.folder.path, max(0, written.most - there), f"stage {stage.name} writes {written}")
 
 
 def _entry(stage: StageConfig, run: "Run") -> Entry:

@@ -159,7 +159,14 @@ def _train(
     """
     from transformers import PrinterCallback
 
-    from rlvr.pipeline.callbacks import CheckpointMarker, DivergenceGuard, MetricsCallback, SpeedCallback, StopRequest
+    from rlvr.pipeline.callbacks import (
+        CheckpointMarker,
+        DivergenceGuard,
+        MetricsCallback,
+        SpaceGuard,
+        SpeedCallback,
+        StopRequest,
+    )
     from rlvr.pipeline.metrics import Metrics
     from rlvr.pipeline.progress import ProgressCallback
     from rlvr.stopping import stop_asks
@@ -171,7 +178,8 @@ def _train(
     metrics = MetricsCallback(Metrics(run.folder.path / "metrics.jsonl", config.name, start.step))
     trainer.remove_callback(PrinterCallback)
     trainer.callback_handler.callbacks.insert(0, speed)  # before those that pass on what is logged
-    for callback in (DivergenceGuard(config.name), CheckpointMarker(), stop, metrics, progress):
+    guards = DivergenceGuard(config.name), SpaceGuard(config.name, run.folder.path)
+    for callback in (*guards, CheckpointMarker(), stop, metrics, progress):
         trainer.add_callback(callback)
     with stop_asks(stop.request), closing(progress):
         trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
