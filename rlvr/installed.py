@@ -86,6 +86,17 @@ def require(what: str, *modules: str) -> None:
         raise UserError(f"{what} needs {', '.join(missing)}: pip install 'rlvr[train]' (rlvr doctor says more)")
 
 
+def require_gguf() -> None:
+    """Refuses to go on where what writes and runs GGUF files is missing.
+
+    Raises:
+        UserError: It is; the line names the install.
+    """
+    missing = [module for module in ("gguf", "xllamacpp") if find_spec(module) is None]
+    if missing:
+        raise UserError(f"GGUF files need {', '.join(missing)}: pip install 'rlvr[gguf]' (rlvr doctor says more)")
+
+
 def require_vllm() -> None:
     """Refuses to go on where vLLM is missing, or of a version that TRL does not support.
 

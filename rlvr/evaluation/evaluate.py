@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from rlvr.engine.sampling import FinishReason
 from rlvr.evaluation.metrics import OURS, is_number, pass_ks
 from rlvr.evaluation.policy import Answer, Policy
 from rlvr.evaluation.statistics import pass_at_k
@@ -134,7 +135,7 @@ def _evaluate(
         for number, answers in enumerate(policy.answer(tasks, exam.num_samples), start=first):
             for sample, answer in enumerate(answers):
                 started = time.perf_counter()
-                verdict = score_record(exam.tasks[number], answer.text, exam.env, exam.reward)
+                verdict = _verdict(exam.tasks[number], answer, exam)
                 reward_s = time.perf_counter() - started
                 scored.add(number, _metrics(verdict, answer))
                 scored.first_error = scored.first_error or _first_error(verdict)
@@ -152,17 +153,26 @@ def _chunks(exam: Exam) -> Iterator[tuple[int, Sequence[Task]]]:
         yield first, exam.tasks[first : first + size]
 
 
+def _verdict(task: Task, answer: Answer, exam: Exam) -> dict[str, Any]:
+    """What is said of an answer; one that never came is an error, and scores nothing."""
+    verdict = score_record(task, answer.text, exam.env, exam.reward)
+    if not answer.failure:
+        return verdict
+    errors = {"request": answer.failure, **verdict["errors"]}
+    return {**verdict, "reward": None, "success": False, "errors": errors}
+
+
 def _metrics(verdict: dict[str, Any], answer: Answer) -> dict[str, float | None]:
     errors = verdict["errors"]
-    completion = answer.completion
-    from_model = {"tokens": float(len(completion.token_ids)), "truncated": float(completion.finish_reason == "length")}
+    is_cut = answer.completion.finish_reason == FinishReason.LENGTH
+    from_model = {"tokens": float(answer.num_tokens), "truncated": float(is_cut)}
     return {
         "score": 0.0 if verdict["reward"] is None and errors else verdict["reward"],
         "success": float(bool(verdict["success"])),
         **{name: float(value) for name, value in verdict["info"].items() if is_number(value) and name not in OURS},
         **{f"parts.{name}": 0.0 if name in errors else value for name, value in verdict["parts"].items()},
         "errors": float(bool(errors)),
-        **(from_model if completion.token_ids else {}),
+        **(from_model if answer.num_tokens else {}),
     }
 
 

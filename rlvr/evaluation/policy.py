@@ -14,6 +14,7 @@ from rlvr.models.chat import completion_of, prompt_ids
 from rlvr.models.room import check_prompts
 from rlvr_envs import Environment, Task
 from rlvr_envs.seeds import derive_seed
+from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -30,12 +31,21 @@ class Answer:
         seed: Of its randomness.
         completion: Its tokens as sampled; of a policy without a model, none.
         num_prompt_tokens: The length of its prompt; 0 without a model.
+        counted_tokens: The length of a completion whose tokens a server counted and kept to itself.
+        failure: Why there is none: a server did not answer. It counts as an error with score 0.
     """
 
     text: str
     seed: int
     completion: Completion = field(default_factory=lambda: Completion([], [], FinishReason.STOP, 0.0))
     num_prompt_tokens: int = 0
+    counted_tokens: int = 0
+    failure: str = ""
+
+    @property
+    def num_tokens(self) -> int:
+        """The length of the completion; 0 without a model."""
+        return len(self.completion.token_ids) or self.counted_tokens
 
 
 class Policy(Protocol):
@@ -51,6 +61,14 @@ class Policy(Protocol):
 
     def answer(self, tasks: Sequence[Task], num_samples: int) -> list[list[Answer]]:
         """For each task, as many answers as asked for."""
+        ...
+
+
+class ClosablePolicy(Policy, Protocol):
+    """A policy that holds a model, a file or connections."""
+
+    def close(self) -> None:
+        """Frees them."""
         ...
 
 
@@ -134,12 +152,21 @@ def load_policy(
     seed: int,
     sampler: "SamplerName" = "torch",
     say: Callable[[str], None] = lambda line: None,
-) -> ModelPolicy:
-    """The model of a folder or of the hub as a policy, on the GPU where there is one.
+) -> ClosablePolicy:
+    """The model of a folder or of the hub as a policy, on the GPU where there is one; a GGUF file, or a server.
 
     Raises:
         UserError: It cannot be opened, or not sampled from.
     """
+    from rlvr.evaluation.gguf_policy import GGUFPolicy, is_gguf
+    from rlvr.evaluation.server_policy import ServerPolicy, is_server
+
+    if sampler == "vllm" and (is_gguf(path) or is_server(path)):
+        raise UserError(f"model {path}: it samples by itself: leave the sampler vllm out")
+    if is_gguf(path):
+        return GGUFPolicy(path, env, params, split, seed)
+    if is_server(path):
+        return ServerPolicy(path, env, params, split, seed)
     import torch
 
     from rlvr.engine.samplers import sampler_source
