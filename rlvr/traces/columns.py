@@ -33,7 +33,9 @@ def floats(column: Column) -> Floats:
         return np.full(len(array), np.nan)
     if pa.types.is_boolean(array.type):
         array = array.cast(pa.int8())
-    return array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+    if not pa.types.is_float64(array.type):
+        array = array.cast(pa.float64(), safe=False)
+    return array.to_numpy(zero_copy_only=False)
 
 
 def integers(column: Column, missing: int = 0) -> np.ndarray:
@@ -41,7 +43,9 @@ def integers(column: Column, missing: int = 0) -> np.ndarray:
     array = whole(column)
     if pa.types.is_null(array.type):
         return np.full(len(array), missing, dtype=np.int64)
-    return pc.fill_null(array.cast(pa.int64()), missing).to_numpy(zero_copy_only=False)
+    if array.null_count:
+        array = pc.fill_null(array, missing)
+    return array.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
 
 
 def by_name(maps: Column) -> dict[str, Floats]:

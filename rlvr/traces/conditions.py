@@ -180,7 +180,7 @@ class Or:
 
 def _known(mask: pa.Array | pa.Scalar, table: pa.Table) -> pa.Array:
     assert not isinstance(mask, pa.Scalar) and len(mask) == table.num_rows
-    return pc.fill_null(mask, False)
+    return pc.fill_null(mask, False) if mask.null_count else mask
 
 
 def _values(operand: Operand, kind: Kind, table: pa.Table) -> pa.Array | pa.Scalar:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from rlvr.traces.arrow import pc
@@ -48,7 +49,7 @@ class Field:
         if self.name in _MADE:
             return _MADE[self.name](column)
         if self.kind == Kind.NUMBER:
-            return _finite(column.cast(pa.float64(), safe=False))
+            return _finite(column) if pa.types.is_floating(column.type) else column.cast(pa.float64(), safe=False)
         return column
 
 
@@ -116,7 +117,7 @@ _INSIDE: dict[str, Callable[[pa.Array, str], pa.Array]] = {
 }
 
 _MADE: dict[str, Callable[[pa.Array], pa.Array]] = {
-    "errors": lambda column: pa.array(num_entries(column), pa.float64()),
+    "errors": lambda column: pa.array(num_entries(column).astype(np.float64)),
     "chars": lambda column: pc.utf8_length(column).cast(pa.float64()),
     "prompt": lambda column: once_each(column, prompt_text, pa.string()),
 }

@@ -208,7 +208,7 @@ class _Parser:
             raise FilterError("compare two at a time, and join them with and", self._next.column)
         kinds = {side.kind for side in (left, right)} - {Kind.ANY}
         if len(kinds) > 1 and kinds != {Kind.NUMBER, Kind.BOOL}:
-            raise FilterError(f"{at.text} is a {left.kind}, {right_at.text} a {right.kind}", right_at.column)
+            raise FilterError(f"{right_at.text} is a {right.kind}, and {at.text} a {left.kind}", right_at.column)
         if sign.text not in ("==", "!=") and kinds & {Kind.TEXT, Kind.BOOL}:
             raise FilterError(f"only numbers are more or less; use == or != with {at.text}", sign.column)
         return c.Compare(sign.text, left, right)

@@ -33,10 +33,14 @@ def as_schema(table: pa.Table, columns: Sequence[str] | None = None) -> pa.Table
     fields = [SCHEMA.field(name) for name in columns or SCHEMA.names]
     there = set(table.column_names)
     arrays = [
-        table[field.name].cast(field.type) if field.name in there else pa.nulls(table.num_rows, field.type)
+        _cast(table[field.name], field.type) if field.name in there else pa.nulls(table.num_rows, field.type)
         for field in fields
     ]
     return pa.table(arrays, schema=pa.schema(fields, metadata=SCHEMA.metadata))
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    return column if column.type == kind else column.cast(kind)
 
 
 def read_columns(shard: Shard, columns: Sequence[str]) -> pa.Table:
