@@ -7,7 +7,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from rlvr.traces.arrow import pc
-from rlvr.traces.fields import Field, Kind, once_each
+from rlvr.traces.fields import Field, Kind, literal, once_each
 
 _COMPARE = {
     "==": pc.equal,
@@ -127,7 +127,7 @@ class Contains:
         return self.operand.columns
 
     def mask(self, table: pa.Table) -> pa.Array:
-        return _known(pc.match_substring(_values(self.operand, Kind.TEXT, table), self.part), table)
+        return _known(pc.match_substring_regex(_values(self.operand, Kind.TEXT, table), literal(self.part)), table)
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,15 @@ def once_each(column: pa.Array, made: Callable[[str | None], Any], kind: pa.Data
     return distinct.take(encoded.indices)
 
 
+def literal(text: str) -> str:
+    """A text as a pattern that finds just it: Arrow's regular expressions look five times faster than its plain search.
+
+    >>> literal("1+1")
+    '\\\\Q1+1\\\\E'
+    """
+    return "\\Q" + text.replace("\\E", "\\E\\\\E\\Q") + "\\E"
+
+
 def _inside_json(column: pa.Array, key: str) -> pa.Array:
     """A key of JSON objects, as JSON; a dotted key goes deeper."""
 

@@ -5,6 +5,7 @@ A shard may be gone when it is read, because a run went back to a checkpoint, or
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +91,18 @@ def batches(path: Path, columns: Sequence[str], part: int = 0, num_parts: int = 
                 for offset, table in _of_row_group(file, index, counts[index], columns):
                     yield Batch(first + offset, table.num_rows, table.select)
             first += counts[index]
+
+
+@contextmanager
+def open_batches(path: Path) -> Iterator[list[Batch]]:
+    """The row groups of a small file as batches, which hold until the block ends."""
+    with pq.ParquetFile(path) as file:
+        found, first = [], 0
+        for index in range(file.num_row_groups):
+            count = file.metadata.row_group(index).num_rows
+            found.append(Batch(first, count, _Reader(file, index, count)))
+            first += count
+        yield found
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ The unit of work is a file, or a part of a large one, so that a run of many smal
 rows both keep every core busy, and memory holds a few batches at a time.
 """
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import pyarrow as pa
 
-from rlvr.traces.reading import UNREADABLE, Batch, batches
+from rlvr.traces.reading import UNREADABLE, Batch, batches, open_batches
 from rlvr.traces.shards import Shard
 
 T = TypeVar("T")
@@ -23,11 +25,11 @@ Progress = Callable[[int, int], None]
 """Told how much is done, of how much."""
 
 _THREADS = min(4, os.cpu_count() or 1)
-_PART_BYTES = 32_000_000
+_BYTES_AT_ONCE, _FILES_AT_ONCE = 4_000_000, 32
 
 
 @dataclass(frozen=True)
-class _Work:
+class _Piece:
     """A file or a part of it, and which of its rows belong to which shard."""
 
     path: Path
@@ -78,26 +80,62 @@ def scan(
                 future.cancel()
 
 
-def _looked_at(work: _Work, columns: Sequence[str], look: Callable[[Batch, np.ndarray], T]) -> list[T]:
+def _looked_at(work: Sequence[_Piece], columns: Sequence[str], look: Callable[[Batch, np.ndarray], T]) -> list[T]:
+    if len(work) > 1:
+        return _looked_at_together(work, columns, look)
     found: list[T] = []
-    try:
-        for batch in batches(work.path, columns, work.part, work.num_parts):
-            found.append(look(batch, work.shard_numbers(batch)))
-    except UNREADABLE:
-        pass  # gone since it was listed, or damaged
+    with contextlib.suppress(*UNREADABLE):  # gone since it was listed, or damaged
+        for batch in batches(work[0].path, columns, work[0].part, work[0].num_parts):
+            found.append(look(batch, work[0].shard_numbers(batch)))
     return found
 
 
-def _work(shards: Sequence[Shard]) -> Iterator[_Work]:
+def _looked_at_together(
+    work: Sequence[_Piece], columns: Sequence[str], look: Callable[[Batch, np.ndarray], T]
+) -> list[T]:
+    """Small files as one batch: looking at each would take longer than reading it."""
+    with contextlib.ExitStack() as stack:
+        found: list[tuple[Batch, np.ndarray]] = []
+        for piece in work:
+            with contextlib.suppress(*UNREADABLE):
+                found += [
+                    (batch, piece.shard_numbers(batch)) for batch in stack.enter_context(open_batches(piece.path))
+                ]
+
+        def read(names: Sequence[str]) -> pa.Table:
+            return pa.concat_tables([batch.read(names) for batch, _ in found]).combine_chunks()
+
+        if not found:
+            return []
+        try:
+            num_rows = sum(batch.num_rows for batch, _ in found)
+            return [look(Batch(0, num_rows, read), np.concatenate([numbers for _, numbers in found]))]
+        except UNREADABLE:
+            return [result for piece in work for result in _looked_at([piece], columns, look)]
+
+
+def _work(shards: Sequence[Shard]) -> Iterator[list[_Piece]]:
+    """What is looked at in one go: parts of a large file, or several small ones."""
     numbered = sorted(enumerate(shards), key=lambda each: (str(each[1].path), each[1].start))
     by_file = {path: list(same) for path, same in groupby(numbered, key=lambda each: each[1].path)}
+    together: list[_Piece] = []
+    size_together = 0
     for path in dict.fromkeys(shard.path for shard in shards):
         numbers, found = zip(*by_file[path], strict=True)
         starts = np.array([shard.start for shard in found])
         stops = np.array([np.iinfo(np.int64).max if shard.stop is None else shard.stop for shard in found])
-        num_parts = 1 + _size(path) // _PART_BYTES
-        for part in range(num_parts):
-            yield _Work(path, part, num_parts, starts, stops, np.array(numbers))
+        size = _size(path)
+        if together and (size_together + size > _BYTES_AT_ONCE or len(together) == _FILES_AT_ONCE):
+            yield together
+            together, size_together = [], 0
+        if size <= _BYTES_AT_ONCE:
+            together.append(_Piece(path, 0, 1, starts, stops, np.array(numbers)))
+            size_together += size
+        else:
+            num_parts = 1 + size // (4 * _BYTES_AT_ONCE)
+            yield from ([_Piece(path, part, num_parts, starts, stops, np.array(numbers))] for part in range(num_parts))
+    if together:
+        yield together
 
 
 def _size(path: Path) -> int:

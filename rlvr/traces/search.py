@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from rlvr.traces.arrow import pc
 from rlvr.traces.columns import whole
-from rlvr.traces.fields import once_each, prompt_text
+from rlvr.traces.fields import literal, once_each, prompt_text
 from rlvr_rewards.errors import UserError
 
 
@@ -73,11 +73,8 @@ class Search:
         return [match.span() for match in found.finditer(text) if match.end() > match.start()]
 
     def _found(self, texts: pa.Array) -> pa.Array:
-        if self.regex:
-            found = pc.match_substring_regex(texts, self.text, ignore_case=self.ignore_case)
-        else:
-            found = pc.match_substring(texts, self.text, ignore_case=self.ignore_case)
-        return pc.fill_null(found, False)
+        pattern = self.text if self.regex else literal(self.text)
+        return pc.fill_null(pc.match_substring_regex(texts, pattern, ignore_case=self.ignore_case), False)
 
     def _found_in_prompts(self, messages: pa.Array) -> pa.Array:
         """Siblings share their prompt, so each prompt is opened once; a plain text is first looked for in the JSON."""
@@ -89,4 +86,5 @@ class Search:
         inside_json = json.dumps(self.text)[1:-1]
         if self.regex or (self.ignore_case and not self.text.isascii()):
             return pc.is_valid(messages)
-        return pc.fill_null(pc.match_substring(messages, inside_json, ignore_case=self.ignore_case), False)
+        found = pc.match_substring_regex(messages, literal(inside_json), ignore_case=self.ignore_case)
+        return pc.fill_null(found, False)
