@@ -9,7 +9,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,29 +67,46 @@ def converted(source: Source, progress: Callable[[int, int], None] = lambda done
     Raises:
         UserError: Nothing in it has a prompt and a completion.
     """
-    name = hashlib.blake2b("\n".join(str(file.resolve()) for file in source.files[:1]).encode(), digest_size=16)
-    state = {"version": CONVERSION_VERSION, "files": [_state(file) for file in source.files]}
-    for home in (user_cache() / "foreign", Path(tempfile.gettempdir()) / "rlvr-foreign"):
-        folder = home / name.hexdigest()
+    name = hashlib.blake2b(str(source.files[0].resolve()).encode(), digest_size=16).hexdigest()
+    try:
+        state = {"version": CONVERSION_VERSION, "files": [_state(file) for file in source.files]}
+        for home in _homes():
+            if _read_state(home / name).get("source") == state:
+                return home / name
+        with _new_folder(source) as new:
+            problems = _convert(source, new, progress)
+            (new / "source.json").write_text(json.dumps({"source": state, "problems": problems}))
+            folder = new.parent / name
+            shutil.rmtree(folder, ignore_errors=True)
+            new.rename(folder)
+        return folder
+    except OSError as error:
+        raise UserError(f"{source.files[0]} cannot be opened: {error.strerror or error}") from error
+
+
+def _homes() -> list[Path]:
+    """Where conversions may stand."""
+    return [user_cache() / "foreign", Path(tempfile.gettempdir()) / "rlvr-traces"]
+
+
+@contextmanager
+def _new_folder(source: Source) -> Iterator[Path]:
+    """An empty folder in the first of those places that can be written; what is left in it goes with the block."""
+    for home in _homes():
         try:
-            if _read_state(folder).get("source") == state:
-                return folder
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".new-", dir=home) as new:
-                problems = _convert(source, Path(new), progress)
-                (Path(new) / "source.json").write_text(json.dumps({"source": state, "problems": problems}))
-                shutil.rmtree(folder, ignore_errors=True)
-                Path(new).rename(folder)
-                Path(new).mkdir()  # for the context to remove
-            return folder
-        except PermissionError:
+            home.mkdir(parents=True, exist_ok=True)
+            new = Path(tempfile.mkdtemp(prefix=".new-", dir=home))
+            break
+        except OSError:
             continue
-        except OSError as error:
-            if error.errno != 30:  # a read-only file system: try the next place
-                raise UserError(f"{source.files[0]} cannot be read: {error.strerror or error}") from error
-    raise UserError(
-        f"{source.files[0]} cannot be opened: neither the cache folder nor the temporary one can be written"
-    )
+    else:
+        raise UserError(
+            f"{source.files[0]} cannot be opened: neither the cache nor the temporary folder can be written"
+        )
+    try:
+        yield new
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def problems_of(folder: Path) -> list[str]:

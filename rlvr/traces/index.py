@@ -126,6 +126,7 @@ class TraceIndex:
             Whether anything changed.
         """
         if self._source:
+            self._source = source_of(self.path) or self._source
             converted(self._source, progress)
         changed = self._shelf.relist()
         changed |= self._metrics.refresh()
