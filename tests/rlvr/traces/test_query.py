@@ -98,7 +98,7 @@ def test_what_a_filter_lets_through(text, rows, table):
     ],
 )
 def test_a_mistake_is_shown_where_it_is(text, column, said):
-    with pytest.raises(FilterError, match=".") as caught:
+    with pytest.raises(FilterError) as caught:
         parse_filter(text)
     assert said in caught.value.message
     assert caught.value.column == column

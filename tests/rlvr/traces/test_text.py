@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from rlvr.traces import text
+from rlvr.traces import columns, fields, query, text
 from rlvr.traces.schema import to_table
 from rlvr.traces.show import show_group
 from rlvr.traces.summary import row_dicts
@@ -71,3 +71,13 @@ def test_a_hostile_row_sends_nothing_to_the_terminal_but_our_own_styles(row):
     assert "\x1b]" not in shown
     assert "\x1b[2J" not in shown
     assert "[bold]x[/bold]" in shown
+
+
+def test_the_examples_of_the_other_modules_hold():
+    for module in (columns, fields, query):
+        assert doctest.testmod(module).failed == 0
+
+
+def test_a_long_text_is_cut_and_says_by_how_much():
+    assert text.cut("x" * 10_000_000, 100) == ("x" * 100, 9_999_900)
+    assert text.cut("short") == ("short", 0)
