@@ -48,6 +48,7 @@ class ExportSettings:
         credits: For the files' metadata.
         force: Whether files of an earlier export are replaced.
         trust_remote_code: Whether the model's own code may run.
+        traces: The folder for the files' completions; `None` keeps none.
     """
 
     types: tuple[FileType, ...]
@@ -58,6 +59,7 @@ class ExportSettings:
     credits: Credits = field(default_factory=Credits)
     force: bool = False
     trust_remote_code: bool = False
+    traces: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def export(model: str, to: Path, name: str, settings: ExportSettings, console: "
         plan = plan_export(folder, tokenizer, settings.credits)
         _refuse_full_disk(to, plan, settings.types)
         made = [_made_file(work, targets[each], plan, each, console) for each in settings.types]
-        files, before = (_proven(work, made, folder, settings, console)) if settings.verify else (made, None)
+        files, before = (_proven(work, made, folder, name, settings, console)) if settings.verify else (made, None)
         for file in files:
             if file.passed:
                 (work / file.path.name).replace(file.path)
@@ -156,10 +158,10 @@ def _made_file(work: Path, target: Path, plan: Plan, file_type: FileType, consol
 
 
 def _proven(
-    work: Path, made: list[ExportedFile], folder: Path, settings: ExportSettings, console: "Console"
+    work: Path, made: list[ExportedFile], folder: Path, name: str, settings: ExportSettings, console: "Console"
 ) -> "tuple[list[ExportedFile], Evaluation | None]":
     """Every file with what the gate found, and the model's own evaluation."""
-    reference, before = _asked(folder, settings, console)
+    reference, before = _asked(folder, name, settings, console)
     gate = ScoreGate(settings.exam, settings.params, before, settings.margin) if settings.exam and before else None
     proven = []
     for file in made:
@@ -167,13 +169,15 @@ def _proven(
         file = replace(file, findings=compare(path, file.file_type, reference))
         if gate and file.passed:
             with progress_bar(console, file.path.name, len(gate.exam.tasks)) as advance:
-                evaluation, findings = evaluate_file(path, file.path.name, gate, advance)
+                evaluation, findings = evaluate_file(path, gate, settings.traces, advance)
             file = replace(file, evaluation=evaluation, findings=[*file.findings, *findings])
         proven.append(file)
     return proven, before
 
 
-def _asked(folder: Path, settings: ExportSettings, console: "Console") -> "tuple[Reference, Evaluation | None]":
+def _asked(
+    folder: Path, name: str, settings: ExportSettings, console: "Console"
+) -> "tuple[Reference, Evaluation | None]":
     """The model in transformers, in float32, asked once; it is gone from memory afterwards."""
     from rlvr.evaluation.evaluate import evaluate
     from rlvr.evaluation.policy import ClosablePolicy, load_policy
@@ -189,7 +193,7 @@ def _asked(folder: Path, settings: ExportSettings, console: "Console") -> "tuple
         return reference, None
     policy: ClosablePolicy = load_policy(str(folder), config, exam.env, settings.params, exam.split, exam.seed)
     with contextlib.closing(policy), progress_bar(console, "transformers", len(exam.tasks)) as advance:
-        return reference, evaluate("transformers", policy, exam, on_tasks=advance)
+        return reference, evaluate(name, policy, exam, on_tasks=advance)
 
 
 def failure_of(exported: Export) -> WorkError | None:

@@ -28,7 +28,7 @@ from rlvr.gguf.texts import is_open
 
 KL_LIMITS = {FileType.F32: 1e-5, FileType.F16: 1e-5, FileType.Q8_0: 5e-3}
 """Nats a token; other types are reported."""
-_BROKEN_KL = 1.0
+_BROKEN_KL = 0.5
 """What no type reaches by rounding: a file of any type fails there, since its tensors are not the model's."""
 
 

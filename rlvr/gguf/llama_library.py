@@ -86,7 +86,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 }
 
 last_errors: list[str] = []
-"""What llama.cpp complained of since the last file was opened."""
+"""What llama.cpp complained of since `listen`."""
 
 
 @_LOG_CALLBACK
@@ -97,7 +97,7 @@ def _keep_errors(level: int, text: bytes, _: Any) -> None:
 
 @cache
 def llama_library() -> Any:
-    """The loaded library, quiet but for what went wrong.
+    """The loaded library.
 
     Raises:
         UserError: xllamacpp is not installed, or its library lacks a function.
@@ -111,9 +111,14 @@ def llama_library() -> Any:
             raise UserError(f"this build of xllamacpp does not give {name} away: {install_hint()}")
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
-    library.llama_log_set(_keep_errors, None)
     library.llama_backend_init()
     return library
+
+
+def listen() -> None:
+    """Keeps what llama.cpp complains of from now on, and the rest off the screen; its server takes that over."""
+    last_errors.clear()
+    llama_library().llama_log_set(_keep_errors, None)
 
 
 def require_llama_cpp() -> None:

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlvr.gguf.llama_library import install_hint, last_errors, llama_library
+from rlvr.gguf.llama_library import install_hint, last_errors, listen, llama_library
 from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class LlamaModel:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.library = llama_library()
-        last_errors.clear()
+        listen()
         found = self.library.llama_model_load_from_file(str(path).encode(), self.library.llama_model_default_params())
         if not found:
             said = "; ".join(last_errors[:2])[:300] or "it gives no reason"

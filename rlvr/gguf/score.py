@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from rlvr.engine.sampling import SamplingParams
 from rlvr.evaluation.evaluate import Evaluation, Exam, evaluate
 from rlvr.evaluation.gguf_policy import GGUFPolicy
 from rlvr.evaluation.statistics import Estimate, paired_difference
 from rlvr.gguf.gate import Finding
+from rlvr.traces.store import TraceWriter
 
 METRICS = ("success", "score")
 
@@ -30,15 +32,16 @@ class ScoreGate:
 
 
 def evaluate_file(
-    path: str, stage: str, gate: ScoreGate, on_tasks: Callable[[int], None] = lambda num_tasks: None
+    path: Path, gate: ScoreGate, traces: Path | None = None, on_tasks: Callable[[int], None] = lambda num_tasks: None
 ) -> tuple[Evaluation, list[Finding]]:
     """A file on the exam, and for success and score whether it dropped by more than the margin, beyond chance.
 
     Beyond chance: the 95% interval of the paired difference lies below zero.
     """
-    policy = GGUFPolicy(path, gate.exam.env, gate.params, gate.exam.split, gate.exam.seed)
+    writer = TraceWriter(traces, path.stem, gate.exam.split) if traces else None
+    policy = GGUFPolicy(str(path), gate.exam.env, gate.params, gate.exam.split, gate.exam.seed)
     try:
-        found = evaluate(stage, policy, gate.exam, on_tasks=on_tasks)
+        found = evaluate(path.stem, policy, gate.exam, writer, on_tasks=on_tasks)
     finally:
         policy.close()
     return found, [judged(metric, gate, found) for metric in METRICS if metric in found.values]

@@ -14,6 +14,8 @@ from rlvr_rewards.errors import UserError
 
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = 1, 2, 3, 4, 5, 6
 _SPACE = "▁"
+_UNSCORED = -1e6
+"""Of tokens that no merge makes."""
 _QWEN2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -36,7 +38,7 @@ def vocabulary(folder: Path, tokenizer: Any, vocab_size: int) -> Metadata:
     model = raw["model"]
     if model.get("type") != "BPE":
         raise _unfit(folder, f"is a {model.get('type')} model, and only BPE has a counterpart here")
-    made = _sentencepiece(folder, raw) if model.get("byte_fallback") else _byte_level(folder, raw)
+    made = _sentencepiece(folder, raw, vocab_size) if model.get("byte_fallback") else _byte_level(folder, raw)
     tokens, types = _tokens(folder, raw, vocab_size)
     return {
         **made,
@@ -123,7 +125,7 @@ def _pre_tokenizer(folder: Path, raw: dict[str, Any]) -> str:
     raise _unfit(folder, "splits text in a way that has no name in llama.cpp")
 
 
-def _sentencepiece(folder: Path, raw: dict[str, Any]) -> Metadata:
+def _sentencepiece(folder: Path, raw: dict[str, Any], vocab_size: int) -> Metadata:
     """SentencePiece's BPE (Gemma, Llama 2), which llama.cpp merges by a score of the merged token.
 
     `tokenizer.json` has merges in the order of those scores instead: minus a token's first merge is as good as its own.
@@ -142,7 +144,7 @@ def _sentencepiece(folder: Path, raw: dict[str, Any]) -> Metadata:
     return {
         "tokenizer.ggml.model": "llama",
         "tokenizer.ggml.pre": "default",
-        "tokenizer.ggml.scores": [scores.get(tokens[i], -1e6) for i in sorted(tokens)],
+        "tokenizer.ggml.scores": [scores.get(tokens.get(i, ""), _UNSCORED) for i in range(vocab_size)],
         "tokenizer.ggml.add_space_prefix": prefix,
     }
 
