@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlvr.traces.tail import Tail
 from rlvr.traces.tally import Tally
 
 CATALOG_VERSION = 1
@@ -59,13 +60,14 @@ class Catalog:
         self.folder = folder
         self.entries: dict[str, Entry] = {}
         self._num_lines = 0
+        self._tails = [Tail(_elsewhere(folder)), Tail(folder / _NAME)]
 
     def load(self) -> None:
-        """Reads what is there; what is no entry of this version is passed over."""
-        self.entries, self._num_lines = {}, 0
-        for path in (_elsewhere(self.folder), self.folder / _NAME):
-            for text in _lines(path):
-                self._num_lines += 1
+        """Reads what was added since; what is no entry of this version is passed over."""
+        for tail in self._tails:
+            _, lines = tail.read()  # of a file that was tidied, what was read before still holds
+            self._num_lines += len(lines)
+            for text in lines:
                 if entry := _parsed(text):
                     self.entries[entry.name] = entry
 
@@ -116,14 +118,7 @@ def _elsewhere(folder: Path) -> Path:
     return user_cache() / f"{digest}.jsonl"
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-
-
-def _parsed(text: str) -> Entry | None:
+def _parsed(text: bytes) -> Entry | None:
     try:
         line: dict[str, Any] = json.loads(text)
         if line["catalog"] != CATALOG_VERSION:

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rlvr.traces.tail import Tail
+
 Curve = list[tuple[int, float]]
 """Values by step, steps in order."""
 
@@ -42,20 +44,23 @@ class Metrics:
         self.path = path
         self._curves: dict[str, dict[str, dict[int, float]]] = {}
         self._seen: tuple[int, int] = (0, 0)
-        self._offset = 0
-        self._last_line = b""
+        self._tail = Tail(path)
 
     def refresh(self) -> bool:
         """Reads what was added; a file that shrank or was replaced is read anew. Says whether anything changed."""
         try:
             stat = self.path.stat()
-            seen = (stat.st_size, stat.st_mtime_ns)
-            if seen == self._seen:
-                return False
-            self._read(stat.st_size)
         except OSError:
             return False
+        seen = (stat.st_size, stat.st_mtime_ns)
+        if seen == self._seen:
+            return False
         self._seen = seen
+        is_other, lines = self._tail.read()
+        if is_other:
+            self._curves = {}
+        for line in lines:
+            self._add(line)
         return True
 
     def stages(self) -> list[str]:
@@ -64,20 +69,6 @@ class Metrics:
     def curves(self, stage: str) -> dict[str, Curve]:
         """The curves of a stage."""
         return {name: sorted(values.items()) for name, values in self._curves.get(stage, {}).items()}
-
-    def _read(self, size: int) -> None:
-        with self.path.open("rb") as file:
-            file.seek(max(0, self._offset - len(self._last_line)))
-            if size < self._offset or file.read(len(self._last_line)) != self._last_line:
-                self._curves, self._offset = {}, 0  # rewritten, as after a crash
-            file.seek(self._offset)
-            text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]  # the last line may still be under way
-        for line in whole.splitlines():
-            self._add(line)
-        if whole:
-            self._offset += len(whole)
-            self._last_line = whole[whole.rfind(b"\n", 0, -1) + 1 :]
 
     def _add(self, text: bytes) -> None:
         try:

@@ -1,7 +1,7 @@
 """Judgments as training data: pairs that preference optimization reads, and good completions to imitate.
 
-    pairs    {"prompt": [messages], "chosen": [messages], "rejected": [messages]}    TRL's DPOTrainer, conversational
-    sft      {"messages": [messages]}                                                 `rlvr.models.demonstrations`
+    pairs    {"prompt": [messages], "chosen": [messages], "rejected": [messages]}    the stage `dpo`, TRL's DPOTrainer
+    sft      {"messages": [messages]}                                                 the stage `sft`
 
 A pair comes from every picked winner, and from every good and bad completion of one group. A judgment of a completion
 that is not there any more, because a continued run sampled it anew, is left out and counted.

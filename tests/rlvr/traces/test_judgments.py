@@ -110,7 +110,10 @@ def judged(run):
     return judgments
 
 
-def test_pairs_are_what_trl_reads(run, tmp_path, capsys):
+def test_pairs_are_what_dpo_reads(run, tmp_path, capsys):
+    from rlvr.data.preferences import read_preferences
+    from rlvr.data.sources import DataSource
+
     judged(run)
     out = tmp_path / "pairs.jsonl"
     assert main(["traces", str(run.path), "--export", str(out), "--as", "pairs"]) == 0
@@ -123,19 +126,30 @@ def test_pairs_are_what_trl_reads(run, tmp_path, capsys):
     }
     pairs = {(line["chosen"][0]["content"][:10], line["rejected"][0]["content"][:10]) for line in lines}
     assert pairs == {("answer 1.0", "answer 1.1"), ("answer 1.2", "answer 1.1"), ("answer 1.2", "answer 1.0")}
-    trl = pytest.importorskip("trl", reason="needs the train extra")
-    assert all(trl.data_utils.is_conversational(line) for line in lines)
+    preferences = list(read_preferences(DataSource(path=str(out))))
+    assert [each.chosen[0]["content"][:10] for each in preferences] == ["answer 1.0", "answer 1.2", "answer 1.2"]
+
+
+@pytest.mark.slow
+def test_trl_takes_pairs_for_conversations(run, tmp_path):
+    data_utils = pytest.importorskip("trl.data_utils", reason="needs the train extra")
+    with (tmp_path / "out").open("wb") as file:
+        write_pairs(run, judged(run), file)
+    lines = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    assert lines
+    assert all(data_utils.is_conversational(line) for line in lines)
 
 
 def test_good_ones_are_what_sft_reads(run, tmp_path):
-    from rlvr.models.demonstrations import read_demonstrations
+    from rlvr.data.forms import read_examples
+    from rlvr.data.sources import DataSource
 
     judged(run)
     out = tmp_path / "sft.jsonl"
     assert main(["traces", str(run.path), "--export", str(out), "--as", "sft"]) == 0
-    (messages,) = read_demonstrations(out)
-    assert [message["role"] for message in messages] == ["user", "assistant"]
-    assert messages[1]["content"] == "answer 1.2\u202e"
+    (example,) = read_examples(DataSource(path=str(out)))
+    assert [message["role"] for message in example.messages] == ["user", "assistant"]
+    assert example.messages[1]["content"] == "answer 1.2\u202e"
 
 
 def test_several_turns_go_along(tmp_path, row):
