@@ -1,16 +1,17 @@
 """Measure a model on an environment's held-out tasks: every metric with its 95% interval.
 
-MODEL is a folder or a hub id; an environment is NAME, "NAME?option=value" or FILE.py:NAME. It is the evaluation that
-the stage `evaluate` makes: with the same settings it gives the same numbers.
+MODEL is a folder, a hub id, a GGUF file (llama.cpp runs it), or an OpenAI-compatible server, written
+"http://HOST:PORT/v1?model=NAME&concurrency=8" (its key: OPENAI_API_KEY); an environment is NAME, "NAME?option=value" or
+FILE.py:NAME. It is the evaluation that the stage `evaluate` makes: with the same settings it gives the same numbers.
 """
 
 import argparse
 import contextlib
 import json
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from rlvr.commands._arguments import at_least, number_from_zero
 
 if TYPE_CHECKING:
     from rlvr.evaluation.evaluate import Exam
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="PATH|ID", help="a model's folder, or a hub id as owner/name")
+    parser.add_argument("--model", required=True, metavar="PATH|ID|FILE.gguf|URL", help="a model; see above")
     parser.add_argument("--env", required=True, help='NAME, "NAME?option=value" or FILE.py:NAME')
-    parser.add_argument("--n", type=_at_least(1), default=500, help="tasks (default 500)")
-    parser.add_argument("--samples", type=_at_least(1), default=1, help="completions a task (default 1)")
-    parser.add_argument("--temperature", type=_temperature, default=1.0, help="0 is greedy (default 1)")
-    parser.add_argument("--seed", type=_at_least(0), default=0, help="decides tasks and samples (default 0)")
+    parser.add_argument("--n", type=at_least(1), default=500, help="tasks (default 500)")
+    parser.add_argument("--samples", type=at_least(1), default=1, help="completions a task (default 1)")
+    parser.add_argument("--temperature", type=number_from_zero, default=1.0, help="0 is greedy (default 1)")
+    parser.add_argument("--seed", type=at_least(0), default=0, help="decides tasks and samples (default 0)")
     parser.add_argument("--split", default="test", help="which split (default test)")
-    parser.add_argument("--max-new-tokens", type=_at_least(1), default=256, help="of one completion (default 256)")
+    parser.add_argument("--max-new-tokens", type=at_least(1), default=256, help="of one completion (default 256)")
     parser.add_argument(
         "--sampler", choices=("torch", "vllm", "auto"), default="torch", help="what samples (default torch)"
     )
@@ -85,15 +86,18 @@ def _measure(args: argparse.Namespace, exam: "Exam", traces: "TraceWriter | None
 
 
 def _stage_name(model: str) -> str:
-    """What a model is called in results and traces: the last part of its path or id."""
+    """What a model is called in results and traces: the last part of its path or id, of a server its name there."""
+    from rlvr.evaluation.chat_server import parse_address
+    from rlvr.evaluation.server_policy import is_server
+
+    if is_server(model):
+        return parse_address(model).label
     return Path(model).name or Path(model).resolve().name
 
 
 def _refuse_unsupported(model: str) -> None:
     from rlvr_rewards import UserError
 
-    if model.startswith(("http://", "https://")) or (model.endswith(".gguf") and not Path(model).is_dir()):
-        raise UserError(f"--model {model}: give a model's folder or a hub id; GGUF files and servers cannot be used")
     if model == "scratch":
         raise UserError("--model scratch: that is made by rlvr run; give the folder of one that was trained")
 
@@ -108,22 +112,3 @@ def _trace_writer(args: argparse.Namespace, stage: str) -> "TraceWriter | None":
     if shards(writer.folder, stage, args.split, step=0) and not args.force:
         raise UserError(f"{args.traces} holds traces of {stage} already: give --force to replace them, or another DIR")
     return writer
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} up")
-        return int(text)
-
-    return parse
-
-
-def _temperature(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 up")
-    return value
