@@ -1,12 +1,13 @@
 """The app: the run that is open, the keys that work everywhere, and what was written since, looked for every second."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from rich.style import Style
 from textual.app import App
 from textual.binding import Binding, BindingType
 
@@ -18,7 +19,7 @@ from rlvr.tui.help import Help
 from rlvr.tui.lines import Piece
 from rlvr.tui.page import Page
 from rlvr.tui.session import Session, Start
-from rlvr.tui.theme import DARK, LIGHT, fitting
+from rlvr.tui.theme import DARK, LIGHT, fitting, palette
 
 _ANYWHERE = Start()
 _LOOK_EVERY_S = 1.0
@@ -30,7 +31,7 @@ class TracesApp(App[None]):
     """The trace browser.
 
     Args:
-        run: What to open: a run's folder, a folder of traces, another tool's file. `None` shows the runs under `runs`.
+        index: What to look through; `None` shows the runs under `runs`.
         runs: The folder of runs.
         at: Where to open the run.
     """
@@ -62,17 +63,15 @@ class TracesApp(App[None]):
             tooltip="what could not be read, or is not all there",
         ),
     ]
-    CSS = """
-    Screen { background: $background; }
-    """
 
-    def __init__(self, run: Path | None, runs: Path, at: Start = _ANYWHERE) -> None:
+    def __init__(self, index: TraceIndex | None, runs: Path, at: Start = _ANYWHERE) -> None:
         no_color = os.environ.get("NO_COLOR") is not None
         super().__init__(ansi_color=True if no_color else None)
         self.animation_level = "none"
-        self._run, self._runs, self._at = run, runs, at
+        self._index, self._runs, self._at = index, runs, at
         self.session: Session | None = None
         self._looking = False
+        self._looks: tuple[str, Mapping[str, Style]] = ("", {})
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
         self.theme = os.environ.get("TEXTUAL_THEME") or fitting()
@@ -81,14 +80,21 @@ class TracesApp(App[None]):
         """Our colours, for themes of Textual's that have none of theirs."""
         return {**super().get_theme_variable_defaults(), **DARK.variables}
 
+    @property
+    def looks(self) -> Mapping[str, Style]:
+        """The styles of the theme by name."""
+        if self._looks[0] != self.theme:
+            self._looks = self.theme, palette(self.theme_variables, self.no_color)
+        return self._looks[1]
+
     def on_mount(self) -> None:
         from rlvr.tui.pages.runs import RunsPage
 
         self.set_interval(_LOOK_EVERY_S, self._look)
-        if self._run is None:
+        if self._index is None:
             self.push_screen(RunsPage(self._runs))
         else:
-            self.open_run(TraceIndex.open(self._run))
+            self.open_run(self._index)
 
     def open_run(self, index: TraceIndex) -> None:
         """Shows a run; what was open before is let go."""
@@ -227,5 +233,12 @@ class TracesApp(App[None]):
 
 
 def browse(run: Path | None, runs: Path, at: Start = _ANYWHERE) -> None:
-    """Opens the browser in this terminal, until the user leaves it."""
-    TracesApp(run, runs, at).run()
+    """Opens the browser in this terminal, until the user leaves it.
+
+    Args:
+        run: A run's folder, a folder of traces, another tool's file; `None` shows the runs under `runs`.
+
+    Raises:
+        UserError: There is no such file or folder, or it is nothing that can be read.
+    """
+    TracesApp(None if run is None else TraceIndex.open(run), runs, at).run()

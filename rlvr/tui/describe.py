@@ -56,7 +56,7 @@ def capped(text: str) -> tuple[str, str]:
     ], f"{len(text) - MOST_CHARACTERS:,} more characters are not shown here: o opens all in $PAGER"
 
 
-def advantage_pieces(advantage: float | None, largest: float, width: int = 5) -> list[Piece]:
+def advantage_pieces(advantage: float | None, largest: float, width: int = 3) -> list[Piece]:
     """A number with its sign, and a bar as long as it is large beside the group's largest."""
     if advantage is None:
         return [("–".rjust(6) + " " * (width + 1), "faint")]
@@ -136,11 +136,7 @@ def text_blocks(text: str, spans: Sequence[tuple[int, int, str]] = (), folded: b
         title: list[Piece] = [("think", "title"), (f"  {len(thought):,} characters", "faint")]
         blocks.append(Block("think", title, list(marked_runs(thought, inside, "think")), folded))
     after = [(max(start - cut, 0), end - cut, names) for start, end, names in spans if end > cut]
-    runs = (
-        list(marked_runs(answer.strip("\n") if not after else answer, after))
-        if answer.strip()
-        else [("(none)", "faint", -1)]
-    )
+    runs = list(marked_runs(answer, after)) if answer.strip() else [("(none)", "faint", -1)]
     blocks.append(Block("answer", [("answer", "title")], runs))
     if more:
         blocks.append(Block("more", [(more, "warn")]))

@@ -28,14 +28,25 @@ def differences(first: str, second: str) -> tuple[list[Span], list[Span]]:
         if kind != "equal":
             only_ours += [(ends[a], ends[b])] if b > a else []
             only_theirs += [(other_ends[c], other_ends[d])] if d > c else []
-    return only_ours, only_theirs
+    return _joined(only_ours, first), _joined(only_theirs, second)
+
+
+def _joined(spans: list[Span], text: str) -> list[Span]:
+    """The spans, those with nothing but blanks between them as one."""
+    joined: list[Span] = []
+    for start, end in spans:
+        if joined and not text[joined[-1][1] : start].strip():
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def marked(texts: Sequence[str]) -> list[list[Span]]:
     """For each text what it has and the first has not; for the first, what none of the others has.
 
     >>> marked(["a b c", "a x c", "a y z"])
-    [[(2, 3)], [(2, 3)], [(2, 3), (4, 5)]]
+    [[(2, 3)], [(2, 3)], [(2, 5)]]
     """
     pairs = [differences(texts[0], other) for other in texts[1:]]
     lost = [{at for start, end in ours for at in range(start, end)} for ours, _ in pairs]

@@ -27,6 +27,18 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value + 0.0:.{digits}g}"
 
 
+def fixed(value: float | None, digits: int = 2) -> str:
+    """A number with so many decimals, so that they stand under each other; a large one without.
+
+    >>> fixed(0.5), fixed(-0.0001), fixed(123456.7), fixed(None)
+    ('0.50', '0.00', '123457', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return number(value)
+    text = f"{value:.{digits if abs(value) < 1000 else 0}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
 def percent(value: float | None) -> str:
     """A share in percent.
 

@@ -4,8 +4,8 @@ A piece is a text and the names of its styles (`rlvr.tui.theme`), as `("0.75", "
 on the screen alone, so that half a million of them cost as much as thirty. Nothing here knows of traces.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, cast
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -13,25 +13,26 @@ from rich.style import Style
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from rlvr.tui.theme import NAMES, PALETTE_CSS
-
 Piece = tuple[str, str]
 """A text without line breaks or control characters, and the names of its styles, blank between them."""
 
 
-class Lines(ScrollView, can_focus=True):
+class Painted(Protocol):
+    """What the app gives to its lines: styles by name, of its own and not of a style sheet, so that pages open fast."""
+
+    @property
+    def looks(self) -> Mapping[str, Style]: ...
+
+
+class Lines(ScrollView, can_focus=True, inherit_bindings=False):
     """A view that draws its own lines; a child class says what they are by `render_line`."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(NAMES)
-    DEFAULT_CSS = (
-        """
+    DEFAULT_CSS = """
     Lines { background: $background; color: $foreground; overflow-x: hidden; scrollbar-size-vertical: 1;
             scrollbar-background: $background; scrollbar-background-hover: $background;
             scrollbar-background-active: $background; scrollbar-color: $panel; scrollbar-color-hover: $t-faint;
             scrollbar-color-active: $t-faint; }
     """
-        + PALETTE_CSS
-    )
 
     def __init__(self, **options: str) -> None:
         super().__init__(**options)  # pyright: ignore[reportArgumentType]
@@ -64,9 +65,14 @@ class Lines(ScrollView, can_focus=True):
         if made is None:
             made = self.rich_style
             for name in [*under.split(), *names.split()]:
-                made += self.get_component_rich_style(name, partial=True)
+                made += self.looks[name]
             self._styles_made[names, under] = made
         return made
+
+    @property
+    def looks(self) -> Mapping[str, Style]:
+        """What the names of styles look like in the app's theme."""
+        return cast(Painted, self.app).looks
 
 
 def width_of(pieces: Sequence[Piece]) -> int:

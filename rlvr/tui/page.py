@@ -123,7 +123,7 @@ class Keys(Lines, can_focus=False):
                         return
 
 
-class Page(Screen[None]):
+class Page(Screen[None], inherit_bindings=False):
     """One view; a child class says what is on it and where it stands."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

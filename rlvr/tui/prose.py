@@ -39,8 +39,10 @@ class Block:
             return []
         if width not in self._lines:
             lines = wrapped(self.runs, width)
-            while lines and not lines[-1]:  # a text that ends with line breaks
+            while lines and not lines[-1]:  # blank lines around a text say nothing
                 lines.pop()
+            while lines and not lines[0]:
+                lines.pop(0)
             self._lines = {width: lines}
         return self._lines[width]
 

@@ -35,7 +35,7 @@ class Session:
     judgments: Judgments = field(init=False)
 
     def __post_init__(self) -> None:
-        self.judgments = Judgments(self.index.home)
+        self.judgments = Judgments(self.index.home, self.index.prefix)
 
     @property
     def name(self) -> str:

@@ -57,6 +57,7 @@ class SideBySide(Lines):
         for blocks in zip_longest(*self.columns):
             cells = [_cells(block, width) for block in blocks]
             self._laid += [list(line) for line in zip_longest(*cells, fillvalue=())]
+            self._laid.append([()] * len(cells))
         self.virtual_size = Size(self.size.width, len(self._laid))
         self.refresh()
 

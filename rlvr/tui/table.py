@@ -110,7 +110,7 @@ class Table(Lines):
         """Called by Textual for each line that is seen."""
         width = self.size.width
         if y == 0:
-            return self.strip(self._line([(self._head(column)) for column in self._shown()]), width)
+            return self.strip(self._line([self._head(column) for column in self._shown()], self._arrow), width)
         row = self.scroll_offset.y + y - 1
         if row >= self.num_rows:
             return self.strip([(f"  {self.empty}", "dim")] if self.num_rows == 0 and y == 2 else [], width)
@@ -129,14 +129,20 @@ class Table(Lines):
     def _head(self, column: Column) -> Cell:
         if not column.key or column.key != self.sorted_by:
             return [(column.title, "head")]
-        return [(column.title, "title"), ("▾" if self.descending else "▴", "title")]
+        return [(column.title, "title")]
 
-    def _line(self, cells: Sequence[Cell]) -> list[Piece]:
+    def _line(self, cells: Sequence[Cell], gap_after: Callable[[Column], str] | None = None) -> list[Piece]:
         pieces: list[Piece] = [(" ", "")]
         for column, width, cell in zip(self._shown(), self._widths(), cells, strict=True):
             pieces += fitted([(cell, "")] if isinstance(cell, str) else cell, width, column.right)
-            pieces.append((" " * _GAP, ""))
+            pieces.append((gap_after(column) if gap_after else " " * _GAP, "title"))
         return pieces
+
+    def _arrow(self, column: Column) -> str:
+        """The gap behind a head; which way it is sorted stands in it, so that nothing moves."""
+        if not column.key or column.key != self.sorted_by:
+            return " " * _GAP
+        return ("▾" if self.descending else "▴").ljust(_GAP)
 
     def _widths(self) -> list[int]:
         shown = self._shown()

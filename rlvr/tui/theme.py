@@ -1,11 +1,13 @@
 """The colours, in one place: a dark and a light theme, and what stands for colour where there is none (`NO_COLOR`).
 
-Names say what a thing means (`good`, `dim`, `think`), never a hue; the style sheet of `Lines` gives each its look.
+Names say what a thing means (`good`, `dim`, `think`), never a hue.
 """
 
 import os
-import re
+from collections.abc import Mapping
 
+from rich.style import Style
+from textual.color import Color
 from textual.theme import Theme
 
 DARK = Theme(
@@ -70,38 +72,51 @@ def fitting() -> str:
     return LIGHT.name if background in ("7", "15") else DARK.name
 
 
-PALETTE_CSS = """
-    Lines > .dim { color: $t-dim; }
-    Lines > .faint { color: $t-faint; }
-    Lines > .bold { text-style: bold; }
-    Lines > .head { color: $t-dim; text-style: bold; }
-    Lines > .title { color: $primary; text-style: bold; }
-    Lines > .key { color: $primary; }
-    Lines > .good { color: $success; }
-    Lines > .bad { color: $error; }
-    Lines > .warn { color: $warning; }
-    Lines > .accent { color: $accent; }
-    Lines > .think { color: $t-dim; }
-    Lines > .escape { color: $warning; text-style: reverse; }
-    Lines > .cursor { background: $t-cursor; }
-    Lines > .added { background: $t-added; }
-    Lines > .removed { background: $t-removed; }
-    Lines > .match { background: $t-match; }
-    Lines > .token { text-style: reverse; }
-    Lines > .heat1 { background: $t-heat1; }
-    Lines > .heat2 { background: $t-heat2; }
-    Lines > .heat3 { background: $t-heat3; }
-    Lines > .heat4 { background: $t-heat4; }
-    Lines > .heat5 { background: $t-heat5; }
-    Lines:nocolor > .cursor { text-style: reverse; }
-    Lines:nocolor > .added { text-style: underline; }
-    Lines:nocolor > .removed { text-style: strike; }
-    Lines:nocolor > .match { text-style: reverse; }
-    Lines:nocolor > .good { text-style: bold; }
-    Lines:nocolor > .faint { text-style: dim; }
-    Lines:nocolor > .heat3 { text-style: underline; }
-    Lines:nocolor > .heat4 { text-style: bold underline; }
-    Lines:nocolor > .heat5 { text-style: reverse; }
-"""
-NAMES = frozenset(re.findall(r"> \.(\w+)", PALETTE_CSS))
-"""The names that a piece of a line can be styled by."""
+LOOKS: dict[str, tuple[str, str, str]] = {
+    "dim": ("t-dim", "", ""),
+    "faint": ("t-faint", "", ""),
+    "bold": ("", "", "bold"),
+    "head": ("t-dim", "", "bold"),
+    "title": ("primary", "", "bold"),
+    "key": ("primary", "", ""),
+    "good": ("success", "", ""),
+    "bad": ("error", "", ""),
+    "warn": ("warning", "", ""),
+    "accent": ("accent", "", ""),
+    "think": ("t-dim", "", ""),
+    "escape": ("warning", "", "reverse"),
+    "cursor": ("", "t-cursor", ""),
+    "added": ("", "t-added", ""),
+    "removed": ("", "t-removed", ""),
+    "match": ("", "t-match", ""),
+    "token": ("", "", "reverse"),
+    **{f"heat{step}": ("", f"t-heat{step}", "") for step in range(1, 6)},
+}
+"""What each name looks like: the variable of its colour, that of its ground, and attributes."""
+_WITHOUT_COLOUR = {
+    "cursor": "reverse",
+    "added": "underline",
+    "removed": "strike",
+    "match": "reverse",
+    "good": "bold",
+    "faint": "dim",
+    "heat3": "underline",
+    "heat4": "bold underline",
+    "heat5": "reverse",
+}
+"""The attributes that stand in where there is no colour."""
+
+
+def palette(variables: Mapping[str, str], no_color: bool) -> dict[str, Style]:
+    """The styles by name, for the variables of a theme."""
+    return {name: _style(variables, name, no_color) for name in LOOKS}
+
+
+def _style(variables: Mapping[str, str], name: str, no_color: bool) -> Style:
+    colour, ground, attributes = LOOKS[name]
+    if no_color:
+        return Style.parse(_WITHOUT_COLOUR.get(name, attributes) or "none")
+    return Style.parse(attributes or "none") + Style(
+        color=Color.parse(variables[colour]).rich_color if colour else None,
+        bgcolor=Color.parse(variables[ground]).rich_color if ground else None,
+    )

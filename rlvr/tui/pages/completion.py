@@ -50,7 +50,7 @@ class CompletionPage(RowPage):
             key_display="[ ]",
             tooltip="the sibling before, the sibling after",
         ),
-        Binding("right_square_bracket", "beside(1)", "the sibling after", show=False),
+        Binding("right_square_bracket", "beside(1)", "", show=False),
         Binding("z", "fold('think')", "thought", tooltip="fold or open the thought"),
         Binding("p", "fold('prompt')", "prompt", tooltip="fold or open the prompt"),
         Binding("h", "heat", "heat", tooltip="heat of the tokens: by log-prob, by entropy, none"),

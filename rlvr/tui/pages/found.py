@@ -14,7 +14,7 @@ from rlvr.traces.search import Search
 from rlvr.traces.text import visible
 from rlvr.tui.ask import Pick
 from rlvr.tui.describe import solved, text_blocks
-from rlvr.tui.glyphs import number
+from rlvr.tui.glyphs import fixed
 from rlvr.tui.lines import Piece
 from rlvr.tui.page import Fetch, Page
 from rlvr.tui.prose import Prose
@@ -24,16 +24,16 @@ from rlvr.tui.table import Cell, Column, Table
 
 _COLUMNS = (
     Column("", 3),
-    Column("stage", 12, grow=1),
+    Column("stage", 12),
     Column("step", 6, right=True),
     Column("group", 6, right=True),
     Column("#", 3, right=True),
     Column("reward", 6, right=True),
     Column("ok", 2),
     Column("tokens", 6, right=True),
-    Column("text", 12, grow=4),
+    Column("text", 12, grow=1),
 )
-_AROUND = 24
+_AROUND = 6
 """Characters before a hit in the column of texts."""
 
 
@@ -143,7 +143,7 @@ class FoundPage(RowPage):
         return [
             self.judgment_pieces(row),
             *place,
-            [(number(row.reward), "bold")],
+            [(fixed(row.reward), "bold")],
             [solved(row)],
             tokens,
             self._excerpt(row),

@@ -9,7 +9,7 @@ from textual.widget import Widget
 from rlvr.traces.rows import GroupKey, Row
 from rlvr.traces.text import visible
 from rlvr.tui.describe import advantage_pieces, parsed, part_pieces, question, solved, text_blocks
-from rlvr.tui.glyphs import number
+from rlvr.tui.glyphs import fixed
 from rlvr.tui.lines import Piece
 from rlvr.tui.page import Page
 from rlvr.tui.prose import Block, Prose
@@ -47,7 +47,7 @@ class GroupPage(RowPage):
         Binding(
             "left_square_bracket", "beside(-1)", "group", key_display="[ ]", tooltip="the group before, the group after"
         ),
-        Binding("right_square_bracket", "beside(1)", "the group after", show=False),
+        Binding("right_square_bracket", "beside(1)", "", show=False),
         Binding("t", "task", "task", tooltip="follow this task through training"),
     ]
     AUTO_FOCUS = "Table"
@@ -115,10 +115,10 @@ class GroupPage(RowPage):
 
     def _columns(self) -> list[Column]:
         return [
-            Column("", 5),
+            Column("", 4),
             Column("#", 3, right=True),
             Column("reward", 6, right=True),
-            Column("advantage", 12),
+            Column("advantage", 10),
             Column("ok", 2),
             Column("tokens", 6, right=True),
             Column("end", 6),
@@ -130,9 +130,9 @@ class GroupPage(RowPage):
     def _cells(self, at: int) -> Sequence[Cell]:
         row = self.rows[at]
         return [
-            [("▌ " if at in self.marked else "  ", "accent"), *self.judgment_pieces(row)],
+            [("▌" if at in self.marked else " ", "accent"), *self.judgment_pieces(row)],
             str(row.sample),
-            [(number(row.reward), "bold")],
+            [(fixed(row.reward), "bold")],
             advantage_pieces(row.advantage, self._largest),
             [solved(row)],
             "–" if row.completion_tokens is None else str(row.completion_tokens),

@@ -11,7 +11,7 @@ from rlvr.traces.groups import Groups, GroupSummary
 from rlvr.traces.rows import GroupKey
 from rlvr.traces.text import visible
 from rlvr.tui.ask import Pick
-from rlvr.tui.glyphs import binned, glyph, number, percent
+from rlvr.tui.glyphs import binned, fixed, glyph, percent
 from rlvr.tui.lines import Piece
 from rlvr.tui.page import Page
 from rlvr.tui.session import Session
@@ -52,7 +52,7 @@ class GroupsPage(Page):
         Binding(
             "left_square_bracket", "beside(-1)", "step", key_display="[ ]", tooltip="the step before, the step after"
         ),
-        Binding("right_square_bracket", "beside(1)", "the step after", show=False),
+        Binding("right_square_bracket", "beside(1)", "", show=False),
         Binding("t", "task", "task", tooltip="follow this task through training"),
     ]
 
@@ -127,17 +127,17 @@ class GroupsPage(Page):
 
     def _cells(self, group: GroupSummary, parts: Sequence[str]) -> Sequence[Cell]:
         attempt = f"·{group.key.attempt}" if group.key.attempt else ""
-        same = group.spread == 0
+        same = (group.spread or 0) < 1e-9
         return [
             f"{group.key.group}{attempt}",
             [(visible(group.task_id or "–").replace("\n", " "), "dim")],
             glyphs(group.rewards, *self._range),
-            [(number(group.mean), "bold")],
-            [(number(group.spread, 2), "faint" if same else "")],
-            number(group.disagreement, 2),
+            [(fixed(group.mean), "bold")],
+            [(fixed(group.spread), "faint" if same else "")],
+            fixed(group.disagreement),
             percent(group.success),
             "–" if group.length is None else f"{group.length:.0f}",
-            *(number(group.parts.get(name)) for name in parts),
+            *(fixed(group.parts.get(name)) for name in parts),
         ]
 
     def on_table_chosen(self, event: Table.Chosen) -> None:

@@ -52,7 +52,7 @@ class RunPage(Page):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left_square_bracket", "stage(-1)", "stage", key_display="[ ]"),
-        Binding("right_square_bracket,tab", "stage(1)", "next stage", show=False),
+        Binding("right_square_bracket,tab", "stage(1)", "", show=False),
         Binding("s", "steps", "steps"),
     ]
 
@@ -104,6 +104,8 @@ class RunPage(Page):
         self.query_one(Stages).show(stages, self.stage)
         found = self.session.index.curves(*self.stage) if self.stage else {}
         steps = sorted({step for curve in found.values() for step, _ in curve} | set(self._sampled()))
+        if found.get("parts.success") == found.get("success"):  # a reward that pays for success
+            found.pop("parts.success", None)
         curves = {visible(name): _over(steps, dict(curve)) for name, curve in found.items()}
         curves = curves or {"reward": [None] * len(steps)}
         empty = "no traces yet: they appear here once a stage has sampled its first step"

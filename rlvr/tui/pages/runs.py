@@ -10,7 +10,7 @@ from textual.widget import Widget
 from rlvr.traces.index import TraceIndex
 from rlvr.traces.runs import RunState, RunSummary, find_runs
 from rlvr.traces.text import visible
-from rlvr.tui.glyphs import number
+from rlvr.tui.glyphs import fixed
 from rlvr.tui.page import Fetch, Page
 from rlvr.tui.table import Cell, Column, Table
 
@@ -90,7 +90,7 @@ def _cells(run: RunSummary) -> Sequence[Cell]:
         [(visible(" → ".join(run.stages)) or "–", "dim")],
         visible(run.stage or "–"),
         steps,
-        number(run.reward),
+        fixed(run.reward, 3),
         [(age(run.age_s), "dim")],
     ]
 

@@ -6,7 +6,7 @@ from textual.widget import Widget
 
 from rlvr.traces.tally import StepSummary
 from rlvr.traces.text import visible
-from rlvr.tui.glyphs import number, percent
+from rlvr.tui.glyphs import fixed, percent
 from rlvr.tui.page import Page
 from rlvr.tui.session import Session
 from rlvr.tui.table import Cell, Column, Table
@@ -66,11 +66,11 @@ def _cells(step: StepSummary, parts: Sequence[str]) -> Sequence[Cell]:
     return [
         str(step.step),
         str(step.num_rows),
-        [(number(step.reward), "bold")],
+        [(fixed(step.reward, 3), "bold")],
         percent(step.success),
         percent(step.zero_variance),
         "–" if step.length is None else f"{step.length:.0f}",
         percent(step.clipped),
         [(percent(step.errors), "bad" if step.errors else "")],
-        *(number(step.parts.get(name)) for name in parts),
+        *(fixed(step.parts.get(name), 3) for name in parts),
     ]

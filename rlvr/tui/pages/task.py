@@ -13,12 +13,15 @@ from rlvr.traces.rows import GroupKey, Row
 from rlvr.traces.runs import find_runs
 from rlvr.traces.text import visible
 from rlvr.tui.ask import Note, Pick
-from rlvr.tui.describe import question
-from rlvr.tui.glyphs import extent, number, percent
+from rlvr.tui.describe import question, solved, text_blocks
+from rlvr.tui.glyphs import extent, fixed, percent
+from rlvr.tui.lines import Piece
 from rlvr.tui.page import Fetch, Page
 from rlvr.tui.pages.compare import ComparePage
 from rlvr.tui.pages.groups import glyphs
+from rlvr.tui.prose import Block
 from rlvr.tui.session import Session
+from rlvr.tui.side import SideBySide
 from rlvr.tui.table import Cell, Column, Table
 
 _COLUMNS = (
@@ -39,10 +42,10 @@ def open_task(page: Page, session: Session, task_id: str | None, stage: str) -> 
         page.say("this completion names no task", "warn")
         return
 
-    def look(fetch: Fetch) -> tuple[list[GroupSummary], Row | None]:
+    def look(fetch: Fetch) -> tuple[list[GroupSummary], list[Row]]:
         history = session.index.task_history(task_id, progress=fetch.progress, cancelled=fetch.cancelled)
-        rows = session.index.rows(history[0].key) if history else []
-        return history, rows[0] if rows else None
+        best = [_best(session.index, group.key) for group in _ends(history)]
+        return history, [row for row in best if row is not None]
 
     page.fetch(f"looking for {task_id}", look, lambda found: page.open(TaskPage(session, task_id, *found)))
 
@@ -56,25 +59,32 @@ class TaskPage(Page):
         ),
         Binding("R", "other", "other run", tooltip="this task in another run, side by side"),
     ]
-    DEFAULT_CSS = "TaskPage > #asked { height: 3; background: $surface; }"
+    AUTO_FOCUS = "Table"
+    DEFAULT_CSS = """
+    TaskPage > #asked { height: 3; background: $surface; }
+    TaskPage > Table { height: 1fr; }
+    TaskPage > SideBySide { height: 45%; border-top: solid $t-faint; }
+    """
 
-    def __init__(self, session: Session, task_id: str, history: Sequence[GroupSummary], row: Row | None) -> None:
+    def __init__(self, session: Session, task_id: str, history: Sequence[GroupSummary], ends: Sequence[Row]) -> None:
         super().__init__()
-        self.session, self.task_id, self.history, self._row = session, task_id, history, row
+        self.session, self.task_id, self.history, self.ends = session, task_id, history, ends
 
     def body(self) -> Iterable[Widget]:
         yield Note(id="asked")
         yield Table()
+        yield SideBySide()
 
     def way(self) -> Sequence[str]:
         return ["runs", self.session.name, f"task {self.task_id}"]
 
     def on_mount(self) -> None:
         super().on_mount()
-        asked = visible(question(self._row).strip()) if self._row else ""
+        asked = visible(question(self.ends[0]).strip()) if self.ends else ""
         lines = [line for line in asked.splitlines() if line.strip()]
         shown = lines[:3] if len(lines) <= 3 else [*lines[:2], "…"]
         self.query_one("#asked", Note).put(*([(line, "dim")] for line in shown))
+        self.query_one(SideBySide).show([list(_answer(row)) for row in self.ends])
         low, high = extent([reward for group in self.history for reward in group.rewards])
         cells = [_cells(group, low, high) for group in self.history]
         self.query_one(Table).fill(_COLUMNS, len(cells), cells.__getitem__, 0, "it was never sampled")
@@ -85,19 +95,10 @@ class TaskPage(Page):
         open_group(self, self.session, self.history[event.row].key)
 
     def action_ends(self) -> None:
-        """Training groups where there are two, else whatever was sampled first and last."""
-        groups = [group for group in self.history if group.key.step > 0]
-        groups = groups if len(groups) > 1 else list(self.history)
-        if len(groups) < 2:
+        if len(self.ends) < 2:
             self.say("it was sampled once only", "warn")
-            return
-        keys = [groups[0].key, groups[-1].key]
-        names = [f"{key.stage} step {key.step}" for key in keys]
-        self.fetch(
-            "reading both",
-            lambda fetch: [_best(self.session.index, key) for key in keys],
-            lambda rows: self._side(rows, names),
-        )
+        else:
+            self._side(self.ends, [_place(row) for row in self.ends])
 
     def _side(self, rows: Sequence[Row | None], names: Sequence[str]) -> None:
         found = [row for row in rows if row is not None]
@@ -141,6 +142,24 @@ class TaskPage(Page):
             self._side(rows, [self.session.name, name])
 
 
+def _ends(history: Sequence[GroupSummary]) -> list[GroupSummary]:
+    """The first and the last group: of training, where it was trained on twice; one where there is but one."""
+    trained = [group for group in history if group.key.step > 0]
+    groups = trained if len(trained) > 1 else list(history)
+    return [groups[0], groups[-1]] if len(groups) > 1 else groups
+
+
+def _place(row: Row) -> str:
+    return f"{row.stage} step {row.step}"
+
+
+def _answer(row: Row) -> Iterable[Block]:
+    """The best answer of a group, under where it is from."""
+    title: list[Piece] = [(visible(_place(row)), "title"), (f"  reward {fixed(row.reward)} ", "dim"), solved(row)]
+    yield Block("head", title)
+    yield from text_blocks(row.completion[:20_000])
+
+
 def _best(index: TraceIndex, key: GroupKey) -> Row | None:
     rows = index.rows(key)
     return max(rows, key=lambda row: (row.reward is not None, row.reward or 0.0), default=None)
@@ -153,8 +172,8 @@ def _cells(group: GroupSummary, low: float, high: float) -> Sequence[Cell]:
         str(key.step),
         str(key.group),
         glyphs(group.rewards, low, high),
-        [(number(group.mean), "bold")],
-        number(group.best),
+        [(fixed(group.mean), "bold")],
+        fixed(group.best),
         percent(group.success),
         "–" if group.length is None else f"{group.length:.0f}",
     ]

@@ -1,0 +1,305 @@
+"""Every key path: what is pressed, and what a person then sees."""
+
+import json
+import shutil
+
+from rlvr.tui.pages.groups import GroupsPage
+from rlvr.tui.session import Start
+
+from .golden import step_rows
+
+AT_GROUP = Start("grpo", "train", 4, 1)
+
+
+def test_from_the_runs_down_and_back_up(walk):
+    async def steps(walk):
+        walk.sees("golden", "finished", "sft → grpo", "2 h")
+        await walk.press("enter")
+        walk.sees("reward", "kl", "grpo · train")
+        await walk.press("left", "enter")
+        walk.sees("step 5", "5 groups")
+        await walk.press("right_square_bracket")
+        walk.sees("step 6")
+        await walk.press("right_square_bracket")
+        walk.sees("this is the last step so far")
+        await walk.press("left_square_bracket", "down", "enter")
+        walk.sees("group 1", "What is 17+8?", "error")
+        await walk.press("right_square_bracket")
+        walk.sees("group 2")
+        await walk.press("enter")
+        walk.sees("sample 0", "answer beside gold")
+        await walk.press("right_square_bracket")
+        walk.sees("sample 1")
+        await walk.press("escape", "escape", "escape")
+        walk.sees("▸ reward")
+        await walk.press("escape")
+        walk.sees("finished")
+
+    walk(steps, path=None)
+
+
+def test_stages_and_the_table_of_steps(walk):
+    async def steps(walk):
+        await walk.press("left_square_bracket")
+        walk.sees("step 0")
+        await walk.press("right_square_bracket", "s")
+        walk.sees("zero-var", "steps")
+        await walk.press("home", "enter")
+        walk.sees("step 1")
+
+    walk(steps)
+
+
+def test_groups_sort_by_what_is_picked_and_by_a_click_on_a_head(walk):
+    async def steps(walk):
+        def order():
+            return [line.split()[0] for line in walk.lines()[2:7]]
+
+        assert order() == ["0", "1", "2", "3", "4"]
+        await walk.press("r")
+        assert order() == ["4", "3", "2", "1", "0"]
+        await walk.press("s", *["down"] * 5)
+        walk.sees("sort groups by", "disagreement between parts")
+        await walk.press("enter")
+        walk.sees("disagr▾")
+        await walk.pilot.click("Table", offset=(42, 0))
+        await walk.settle()
+        walk.sees("mean▾")
+
+    walk(steps, at=Start("grpo", "train", 4))
+
+
+def test_best_and_worst_are_one_key_apart_and_marked_ones_come_side_by_side(walk):
+    async def steps(walk):
+        page = walk.app.screen
+        await walk.press("w")
+        assert page.row().reward == min(row.reward for row in page.rows if row.reward is not None)
+        await walk.press("b")
+        assert page.row().reward == max(row.reward for row in page.rows if row.reward is not None)
+        await walk.press("home", "space", "down", "space", "down", "space", "down", "space")
+        walk.sees("three are marked already")
+        await walk.press("c")
+        walk.sees("1 sample 0", "2 sample 1", "3 sample 2")
+
+    walk(steps, at=AT_GROUP)
+
+
+def test_thought_and_prompt_fold(walk):
+    async def steps(walk):
+        await walk.press("enter")
+        walk.sees("▾ think", "▸ user", "first 17+7=24")
+        await walk.press("z", "p")
+        walk.sees("▸ think", "▾ user")
+        walk.sees_not("first 17+7=24")
+        await walk.pilot.click("Prose", offset=(3, 0))
+        await walk.settle()
+        walk.sees("▸ system")
+
+    walk(steps, at=AT_GROUP)
+
+
+def test_heat_shows_each_token_and_what_the_sampler_thought_of_it(walk):
+    async def steps(walk):
+        await walk.press("enter", "h")
+        walk.sees("token 1 of", '"<think>"', "log-prob", "0.02")
+        await walk.press("right", "right")
+        walk.sees("token 3 of", "log-prob -1.15")
+        await walk.press("h")
+        walk.sees("3 nats")
+        await walk.press("h")
+        walk.sees_not("token 3 of")
+
+    walk(steps, at=AT_GROUP)
+
+
+def test_heat_says_when_the_tokens_do_not_spell_the_text(walk, golden):
+    shutil.rmtree(golden / "models")
+
+    async def steps(walk):
+        await walk.press("enter", "h")
+        walk.sees("no heat: the run keeps no tokenizer.json")
+
+    walk(steps, at=AT_GROUP)
+
+
+def test_a_task_through_training_its_ends_and_another_run(walk, golden):
+    shutil.copytree(golden, golden.parent / "other")
+
+    async def steps(walk):
+        await walk.press("t")
+        walk.sees("task 17+8", "grpo step 1", "grpo step 6")
+        assert sum("grpo · train" in line for line in walk.lines()) == 6
+        await walk.press("c")
+        walk.sees("side by side", "1 grpo step 1", "2 grpo step 6")
+        await walk.press("escape", "R")
+        walk.sees("compare with the run", "other")
+        await walk.press("enter")
+        walk.sees("1 golden", "2 other")
+        await walk.press("1")
+        walk.sees_not("winner")  # two runs are no siblings
+
+    walk(steps, at=AT_GROUP)
+
+
+def test_a_filter_with_its_error_saved_and_taken_back(walk, golden):
+    async def steps(walk):
+        await walk.press("f")
+        await walk.type("reward < 0.2 adn")
+        walk.sees("▲")
+        await walk.press("enter")
+        walk.sees("▲")  # it is not taken
+        await walk.press(*["backspace"] * 4)
+        await walk.press("ctrl+s")
+        await walk.type("low")
+        await walk.press("enter")
+        walk.sees("saved as low")
+        await walk.press("enter")
+        walk.sees("reward < 0.2", "46 of 248")
+        await walk.press("f", "ctrl+u", "ctrl+o")
+        walk.sees("saved filters", "low")
+        await walk.press("enter")
+        walk.sees("reward < 0.2")
+        await walk.press("escape", "enter")
+        walk.sees("sample 7", "group 0")
+
+    walk(steps)
+    assert json.loads((golden / "filters.json").read_text()) == {"low": "reward < 0.2"}
+
+
+def test_search_plain_and_as_a_pattern_in_completions_and_prompts(walk):
+    async def steps(walk):
+        await walk.press("slash")
+        await walk.type("wait")
+        await walk.press("enter")
+        walk.sees("/wait/", "30 of 248")
+        await walk.press("enter", "n")
+        walk.sees("2 of 8")
+        await walk.press("N")
+        walk.sees("1 of 8")
+        await walk.press("escape", "slash", "ctrl+u", "ctrl+r")
+        await walk.type("wai(t")
+        walk.sees("no regular expression")
+        await walk.press("ctrl+u")
+        await walk.type("wa.t, no")
+        await walk.press("enter")
+        walk.sees("/wa.t, no/", "30 of 248")
+        await walk.press("slash", "ctrl+u", "ctrl+t")
+        walk.sees("search prompts")
+        await walk.type("is 10.3")
+        await walk.press("enter")
+        walk.sees("49 of 248")
+
+    walk(steps)
+
+
+def test_what_was_found_sorts_by_anything(walk):
+    async def steps(walk):
+        await walk.press("f")
+        await walk.type("length > 1")
+        await walk.press("enter", "s", "down", "enter")
+        walk.sees("2.50")
+        await walk.press("r")
+        walk.sees("0.12")
+
+    walk(steps)
+
+
+def test_judging_marks_notes_and_winners_and_exports_the_pairs(walk, golden, tmp_path):
+    async def steps(walk):
+        await walk.press("plus")
+        walk.sees("marked good", "●")
+        await walk.press("down", "minus", "m")
+        await walk.type("guessed")
+        await walk.press("enter")
+        walk.sees("note kept", "○ ✎")
+        await walk.press("c", "1")
+        walk.sees("★ winner", "e exports the pairs")
+        await walk.press("escape", "e", "enter")
+        walk.sees("preference pairs", "golden-pairs.jsonl")
+        await walk.press("enter")
+        walk.sees("written to golden-pairs.jsonl")
+        await walk.press("e", "enter")
+        walk.sees("there is something of that name already")
+        await walk.press("escape", "e", "down", "enter", "enter")
+        walk.sees("1 examples written to golden-sft.jsonl")
+
+    walk(steps, at=AT_GROUP)
+    pairs = [json.loads(line) for line in (tmp_path / "golden-pairs.jsonl").read_text().splitlines()]
+    assert len(pairs) == 2  # the winner, and good before bad
+    assert pairs[0]["prompt"][-1]["content"] == "What is 17+8?"
+    assert pairs[0]["chosen"] != pairs[0]["rejected"]
+    assert not list((golden / "traces").glob("judgments*"))  # never in the trace
+
+
+def test_copy_puts_the_completion_on_the_clipboard(walk):
+    async def steps(walk):
+        await walk.press("y")
+        assert walk.app.clipboard == walk.app.screen.row().completion
+        walk.sees("characters sent to the clipboard")
+
+    walk(steps, at=AT_GROUP)
+
+
+def test_the_page_of_keys_names_them_and_the_signs(walk):
+    async def steps(walk):
+        await walk.press("question_mark")
+        walk.sees("On this page", "best", "worst")
+        await walk.press("end")
+        walk.sees("Signs", "won a comparison")
+        await walk.press("question_mark")
+        walk.sees("siblings")
+
+    walk(steps, at=AT_GROUP)
+
+
+def test_a_click_on_a_key_presses_it_and_a_second_click_on_a_row_opens_it(walk):
+    async def steps(walk):
+        await walk.pilot.click("Keys", offset=(2, 0))
+        await walk.settle()
+        walk.sees("On this page")
+        await walk.press("escape")
+        await walk.pilot.click("Table", offset=(10, 3))
+        await walk.settle()
+        await walk.pilot.click("Table", offset=(10, 3))
+        await walk.settle()
+        walk.sees("sample 2")
+
+    walk(steps, at=AT_GROUP)
+
+
+def test_problems_are_listed(walk):
+    async def steps(walk):
+        walk.sees("! 1")
+        await walk.press("exclamation_mark")
+        walk.sees("Not all of this run could be read", "step00000007", "cut short")
+
+    walk(steps)
+
+
+def test_new_steps_appear_and_follow_stays_at_the_newest(walk, golden):
+    from rlvr.traces.store import TraceWriter
+
+    async def steps(walk):
+        await walk.press("F")
+        walk.sees("● follow", "step 6")
+        TraceWriter(golden / "traces", "grpo", "train").write(9, step_rows(6))
+        await walk.pilot.pause(2.0)
+        await walk.settle()
+        assert isinstance(walk.app.screen, GroupsPage)
+        walk.sees("step 9")
+        await walk.press("F", "escape")
+        walk.sees("9")
+
+    walk(steps, at=Start("grpo", "train", 4))
+
+
+def test_vi_keys_move_too(walk):
+    async def steps(walk):
+        await walk.press("G")
+        assert walk.app.screen.row().sample == 7
+        await walk.press("k", "k", "j", "g", "ctrl+f")
+        assert walk.app.screen.row().sample == 7
+        await walk.press("ctrl+b", "enter", "G", "g", "space")
+        walk.sees("sample 0")
+
+    walk(steps, at=AT_GROUP)
