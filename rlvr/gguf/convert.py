@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from gguf import GGMLQuantizationType, GGUFWriter
 
 
+_LARGEST_FLOAT16 = 65_504.0
+
+
 @dataclass(frozen=True)
 class Plan:
     """A file before it is written, the same for every type.
@@ -172,18 +175,15 @@ def _write_tensors(writer: "GGUFWriter", plan: Plan, file_type: FileType, on_byt
 
 def _stored(name: str, rows: "np.ndarray", kind: "GGMLQuantizationType") -> "np.ndarray":
     """Float32 rows as they are stored."""
-    import numpy as np
     from gguf import GGMLQuantizationType, quants
 
     from rlvr.gguf.k_quants import quantize_rows
 
     if kind in (GGMLQuantizationType.Q4_K, GGMLQuantizationType.Q5_K, GGMLQuantizationType.Q6_K):
         return quantize_rows(rows, kind)
-    with np.errstate(over="ignore"):
-        stored = quants.quantize(rows, kind)
-    if kind == GGMLQuantizationType.F16 and not np.isfinite(stored).all():
-        raise UserError(f"{name} holds values beyond 65,504, where float16 ends: export F32 or BF16 and types from it")
-    return stored
+    if kind == GGMLQuantizationType.F16 and not -_LARGEST_FLOAT16 <= rows.min() <= rows.max() <= _LARGEST_FLOAT16:
+        raise UserError(f"{name} holds values beyond 65,504, where float16 ends, or no numbers: export BF16 instead")
+    return quants.quantize(rows, kind)
 
 
 def _announce(writer: "GGUFWriter", tensor: PlannedTensor, kind: "GGMLQuantizationType", size: int) -> None:

@@ -78,3 +78,20 @@ def test_a_tensor_that_llama_cpp_has_no_place_for_is_refused(copy):
     tensors["model.layers.0.extra.weight"] = torch.zeros(2, 2)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     assert "model.layers.0.extra.weight has no place" in refusal(folder)
+
+
+@pytest.mark.parametrize("value", [1e5, float("nan")])
+def test_values_that_float16_cannot_hold_are_refused(copy, tmp_path, value):
+    from safetensors.torch import load_file, save_file
+
+    from rlvr.config.schema import ModelConfig
+    from rlvr.gguf.convert import write_file
+    from rlvr.gguf.file_types import FileType
+
+    folder = copy("qwen3")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.layers.1.mlp.up_proj.weight"][3, 3] = value
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    plan = plan_export(folder, load_tokenizer(str(folder), ModelConfig(path=str(folder))), Credits())
+    with pytest.raises(UserError, match=r"blk.1.ffn_up.weight holds values beyond 65,504"):
+        write_file(tmp_path / "a.gguf", plan, FileType.F16)
