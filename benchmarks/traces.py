@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rlvr.traces.encoding import ENCODING
 from rlvr.traces.schema import SCHEMA, TraceRow
 from rlvr.traces.shards import Shard
 from rlvr.traces.store import TraceWriter
@@ -117,7 +118,7 @@ def make_run(folder: Path, steps: int, num_groups: int, size: int) -> None:
     for step in range(1, steps + 1):
         shard = Shard.of(traces, "grpo", "train", step)
         tallies = []
-        with pq.ParquetWriter(shard.path, SCHEMA, compression="zstd") as file:
+        with pq.ParquetWriter(shard.path, SCHEMA, **ENCODING) as file:
             for first in range(0, num_groups, at_once):
                 table = step_table(step + first, min(at_once, num_groups - first), size)
                 moved = {"group": np.asarray(table["group"]) + first, "step": np.full(len(table), step)}
@@ -178,7 +179,7 @@ timer, note, FOLDER = Timer(), "", {folder!r}
 timer.start(); timer.started = timer.at
 {code}
 if timer.wall is None: timer.stop(note)
-peak = re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]  # maxrss would count the parent's
+peak = re.search(r"VmHWM:[^0-9]*([0-9]+)", open("/proc/self/status").read())[1]  # maxrss would count the parent's
 print(timer.wall, timer.cpu, int(peak) / 1024, timer.note, sep="|")
 """
 
@@ -203,8 +204,8 @@ def cases(folder: Path) -> Iterator[tuple[str, str]]:
     yield "open, steps, curves, one group (imports included)", OPEN
     for title, question in (
         (f"filter `{FILTER}`", f"filter=parse_filter({FILTER!r})"),
-        ("filter, sorted by advantage", f'filter=parse_filter({FILTER!r}), sort=Sort("advantage", True)'),
         ("text in completions, plain", 'search=Search("wait that is the second")'),
+        ("filter, sorted by advantage", f'filter=parse_filter({FILTER!r}), sort=Sort("advantage", True)'),
         ("text in completions, regex", r'search=Search(r"wait\W+that (is|was) \w+ right 0\.1234", regex=True)'),
         ("text in prompts", 'search=Search("what is 7 and 1999", where=Where.PROMPTS)'),
         ("filter and regex", f'filter=parse_filter({FILTER!r}), search=Search("one (one )+one", regex=True)'),
@@ -217,9 +218,10 @@ def large(folder: Path) -> None:
     for title, code in cases(folder):
         measured(title, code, folder)
     index = folder / "traces" / ".index.jsonl"
-    measured(
-        "the same without its index file", REBUILD, folder, repeats=1, before=lambda: index.unlink(missing_ok=True)
-    )
+    measured("open where the index file has yet to be made", REBUILD, folder, 1, before=index.unlink)
+    measured("compact", COMPACT, folder, 1)
+    for title, code in list(cases(folder))[:4]:
+        measured(f"once compacted: {title}", code, folder)
 
 
 def one_step(folder: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rlvr.traces.encoding import ENCODING
 from rlvr.traces.schema import SCHEMA
 from rlvr.traces.summary import row_dicts
 
@@ -26,7 +27,7 @@ def write_jsonl(tables: Iterable[pa.Table], to: BinaryIO) -> int:
 def write_parquet(tables: Iterable[pa.Table], to: BinaryIO) -> int:
     """The rows as they are stored; returns how many."""
     num_rows = 0
-    with pq.ParquetWriter(to, SCHEMA, compression="zstd") as file:
+    with pq.ParquetWriter(to, SCHEMA, **ENCODING) as file:
         for found in tables:
             file.write_table(found)
             num_rows += found.num_rows

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rlvr.traces.catalog import user_cache
+from rlvr.traces.encoding import ENCODING
 from rlvr.traces.foreign_row import Numbering, Origin, columns_of
 from rlvr.traces.reading import UNREADABLE, rows_at_once
 from rlvr.traces.schema import SCHEMA
@@ -167,7 +168,7 @@ class _Shards:
         self._step, rank = step, self._ranks.get(step, -1) + 1
         self._ranks[step] = rank
         path = Shard.of(self.folder, *step, rank).path
-        self._file = pq.ParquetWriter(path, SCHEMA, compression="zstd")
+        self._file = pq.ParquetWriter(path, SCHEMA, **ENCODING)
 
     def _flush(self) -> None:
         if self._rows and self._file:

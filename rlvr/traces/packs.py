@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rlvr.traces.encoding import ENCODING
 from rlvr.traces.reading import read_columns, rows_at_once
 from rlvr.traces.schema import SCHEMA
 from rlvr.traces.shards import CONTENTS, Shard, pack_path, shards_in_pack
@@ -55,7 +56,7 @@ def _write(hidden: Path, found: Sequence[Shard]) -> list[tuple[int, int, int, in
     """Writes the rows, many steps to a row group, and says where each shard's are."""
     contents: list[tuple[int, int, int, int]] = []
     start = 0
-    with pq.ParquetWriter(hidden, SCHEMA, compression="zstd") as file:
+    with pq.ParquetWriter(hidden, SCHEMA, **ENCODING) as file:
         for tables in _in_buffers(found, contents, start):
             joined = pa.concat_tables(tables)
             file.write_table(joined, row_group_size=rows_at_once(joined))

@@ -68,7 +68,12 @@ def is_pack(path: Path) -> bool:
 
 def is_shard(path: Path) -> bool:
     """Whether a file is one of ours, by its name."""
-    return parsed(path) is not None or is_pack(path)
+    return is_shard_name(path.name)
+
+
+def is_shard_name(name: str) -> bool:
+    """Whether a name is that of one of our files."""
+    return bool(_NAME.fullmatch(name) or _PACK.fullmatch(name))
 
 
 def packed(path: Path, contents: Iterable[tuple[int, int, int, int]]) -> list[Shard]:

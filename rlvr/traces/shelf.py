@@ -17,7 +17,7 @@ from rlvr.traces.catalog import Catalog, Entry
 from rlvr.traces.entries import entry_of
 from rlvr.traces.reading import UNREADABLE, read_columns
 from rlvr.traces.schema import TRACE_VERSION
-from rlvr.traces.shards import Shard, counted_once, is_shard, packed, parsed, shards_in_pack
+from rlvr.traces.shards import Shard, counted_once, is_shard, is_shard_name, packed, parsed, shards_in_pack
 from rlvr.traces.tally import COLUMNS, StepSummary, Tally, added, overlap, summary_of, tally_of
 from rlvr.traces.text import visible
 from rlvr_rewards.errors import one_line
@@ -224,7 +224,7 @@ def _stats(path: Path) -> dict[str, os.stat_result]:
             return {path.name: path.stat()}
         with os.scandir(path) as entries:
             for entry in sorted(entries, key=lambda each: each.name):
-                if entry.name.endswith(".parquet") and is_shard(Path(entry.name)):
+                if is_shard_name(entry.name):
                     found[entry.name] = entry.stat()
     return found
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rlvr.traces.catalog import Entry, append
+from rlvr.traces.encoding import ENCODING
 from rlvr.traces.packs import cut_pack
 from rlvr.traces.reading import UNREADABLE, as_schema, read_columns, rows_at_once
 from rlvr.traces.schema import SCHEMA, TRACE_VERSION, TraceRow, to_table
@@ -60,7 +61,7 @@ class TraceWriter:
         tallies: list[Tally] = []
         try:
             with self._named_in_errors():
-                file = pq.ParquetWriter(hidden, SCHEMA, compression="zstd")
+                file = pq.ParquetWriter(hidden, SCHEMA, **ENCODING)
             try:
                 yield lambda rows: tallies.append(self._add(file, rows))
             finally:

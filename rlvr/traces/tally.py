@@ -152,8 +152,8 @@ def tally_of(table: pa.Table) -> Tally:
 def added(tallies: Iterable[Tally]) -> Tally:
     """The tally of all rows together. Groups that stand in several of them count once for each: see `overlap`."""
     tallies = [tally for tally in tallies if tally.num_rows]
-    if not tallies:
-        return Tally()
+    if len(tallies) < 2:
+        return tallies[0] if tallies else Tally()
     names = dict.fromkeys(name for tally in tallies for name in tally.parts)
     sums: dict[str, Any] = {name: sum(getattr(tally, name) for tally in tallies) for name in _COUNTS[:4]}
     sums |= {name: _added(getattr(tally, name) for tally in tallies) for name in _SUMS}
