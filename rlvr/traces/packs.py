@@ -5,7 +5,7 @@ Which shards become a pack is decided elsewhere (`rlvr.traces.compact`).
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -55,28 +55,27 @@ def cut_pack(path: Path, last_step: int) -> None:
 def _write(hidden: Path, found: Sequence[Shard]) -> list[tuple[int, int, int, int]]:
     """Writes the rows, many steps to a row group, and says where each shard's are."""
     contents: list[tuple[int, int, int, int]] = []
-    start = 0
     with pq.ParquetWriter(hidden, SCHEMA, **ENCODING) as file:
-        for tables in _in_buffers(found, contents, start):
+        for tables in _in_buffers(found, contents):
             joined = pa.concat_tables(tables)
             file.write_table(joined, row_group_size=rows_at_once(joined))
         file.add_key_value_metadata({CONTENTS.decode(): json.dumps(contents)})
     return contents
 
 
-def _in_buffers(
-    found: Sequence[Shard], contents: list[tuple[int, int, int, int]], start: int
-) -> Iterable[list[pa.Table]]:
+def _in_buffers(found: Sequence[Shard], contents: list[tuple[int, int, int, int]]) -> Iterator[list[pa.Table]]:
     """The tables of the shards, some megabytes at a time; fills `contents` on the way."""
     buffered: list[pa.Table] = []
+    start = size = 0
     for shard in found:
         table = read_columns(shard, SCHEMA.names)
         contents.append((shard.step, shard.rank, start, start + table.num_rows))
         start += table.num_rows
         buffered.append(table)
-        if sum(each.nbytes for each in buffered) > _BUFFERED_BYTES:
+        size += table.nbytes
+        if size > _BUFFERED_BYTES:
             yield buffered
-            buffered = []
+            buffered, size = [], 0
     if buffered:
         yield buffered
 
