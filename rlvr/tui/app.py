@@ -154,10 +154,8 @@ class TracesApp(App[None]):
     def refresh_page(self) -> None:
         """Brings the page on the screen up to date, if something is new."""
         page = self.screen
-        if isinstance(page, Page) and page.stale:
-            page.stale = False
-            page.renew()
-            page.head()
+        if isinstance(page, Page):
+            page.refresh_stale()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What needs an open run is not offered without one."""

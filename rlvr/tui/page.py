@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -89,7 +90,7 @@ class Keys(Lines, can_focus=False):
     def render_line(self, y: int) -> Strip:
         """Called by Textual for the line."""
         if self._said:
-            return self.strip([(" ", ""), self._said], self.size.width)
+            return self.strip([(" ", ""), *_end_of(self._said, self.size.width - 2)], self.size.width)
         pieces, at = [cast(Piece, (" ", ""))], 1
         self._spots = []
         for key, label in self._shown():
@@ -123,6 +124,15 @@ class Keys(Lines, can_focus=False):
                         return
 
 
+def _end_of(said: Piece, width: int) -> list[Piece]:
+    """What is said, its end where it is too long: what went wrong stands there."""
+    text, names = said
+    while cell_len(text) > width:
+        text = text[max(cell_len(text) - width, 1) :]
+        said = (f"…{text[1:]}", names)
+    return [said]
+
+
 class Page(Screen[None], inherit_bindings=False):
     """One view; a child class says what is on it and where it stands."""
 
@@ -134,6 +144,7 @@ class Page(Screen[None], inherit_bindings=False):
     def __init__(self) -> None:
         super().__init__()
         self.stale = False
+        self.is_there = False
         self._work: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
@@ -171,17 +182,24 @@ class Page(Screen[None], inherit_bindings=False):
 
     def say(self, text: str, names: str = "", for_good: bool = False) -> None:
         """Says something in the last line."""
-        self.query_one(Keys).say(text, names, for_good)
+        if self.is_there:
+            self.query_one(Keys).say(text, names, for_good)
 
     def on_mount(self) -> None:
+        self.is_there = True
         self.head()
 
     def on_screen_resume(self) -> None:
         """What came while another page was before it is shown now."""
-        if self.stale:
+        self.refresh_stale()
+        if self.is_there:
+            self.head()
+
+    def refresh_stale(self) -> None:
+        """Brings the page up to date, if something is new and its lines are there to show it."""
+        if self.stale and self.is_there:
             self.stale = False
             self.renew()
-        if self.is_mounted and self.query(Top):
             self.head()
 
     def action_back(self) -> None:

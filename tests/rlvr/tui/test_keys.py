@@ -58,7 +58,7 @@ def test_groups_sort_by_what_is_picked_and_by_a_click_on_a_head(walk):
         assert order() == ["0", "1", "2", "3", "4"]
         await walk.press("r")
         assert order() == ["4", "3", "2", "1", "0"]
-        await walk.press("s", *["down"] * 5)
+        await walk.press("s", *["down"] * 6)
         walk.sees("sort groups by", "disagreement between parts")
         await walk.press("enter")
         walk.sees("disagr▾")
@@ -160,7 +160,7 @@ def test_a_filter_with_its_error_saved_and_taken_back(walk, golden):
         await walk.press("enter")
         walk.sees("reward < 0.2")
         await walk.press("escape", "enter")
-        walk.sees("sample 7", "group 0")
+        walk.sees("sample 6", "group 0")
 
     walk(steps)
     assert json.loads((golden / "filters.json").read_text()) == {"low": "reward < 0.2"}
