@@ -158,11 +158,23 @@ class TraceIndex:
         """The groups of a step, by number; none where there is no such step."""
         return self._loaded(stage, split, step).groups
 
-    def rows(self, key: GroupKey) -> list[Row]:
-        """The siblings of one group, whole, in order; none where the group is not there."""
+    def rows(self, key: GroupKey, most: int | None = None, sample: int = 0) -> list[Row]:
+        """The siblings of one group, whole, in order; none where the group is not there.
+
+        Args:
+            most: Of a group with more siblings only so many are read, those around `sample`.
+        """
         step = self._loaded(key.stage, key.split, key.step)
         position = step.groups.position(key.group, key.attempt)
-        return [] if position is None else self._read(step, step.groups.row_numbers(position))
+        if position is None:
+            return []
+        numbers = step.groups.row_numbers(position)
+        if most is not None and len(numbers) > most:
+            samples = step.groups[position].samples
+            place = samples.index(sample) if sample in samples else 0
+            start = max(0, min(place - most // 2, len(numbers) - most))
+            numbers = numbers[start : start + most]
+        return self._read(step, numbers)
 
     def curves(self, stage: str, split: str = "train") -> dict[str, Curve]:
         """What goes over the steps of a stage, by name, from the traces and from what training logged.

@@ -4,7 +4,10 @@ from dataclasses import dataclass, field
 
 from rlvr.traces.index import TraceIndex
 from rlvr.traces.judgments import Judgments
+from rlvr.traces.rows import GroupKey, Row
 from rlvr.traces.search import Search
+
+MOST_SIBLINGS = 1000
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class Session:
     def name(self) -> str:
         """Of the run."""
         return self.index.name
+
+    def rows(self, key: GroupKey, sample: int = 0) -> list[Row]:
+        """The siblings of a group; of a very large one, `MOST_SIBLINGS` around one of them."""
+        return self.index.rows(key, MOST_SIBLINGS, sample)
 
     def newest(self, stage: str, split: str) -> int | None:
         """The newest step of a stage and split; `None` where it has none."""

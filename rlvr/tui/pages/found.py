@@ -33,6 +33,8 @@ _COLUMNS = (
     Column("tokens", 6, right=True),
     Column("text", 12, grow=1),
 )
+_MOST_HELD = 5000
+"""Rows that were read and are kept, so that looking back is fast."""
 _AROUND = 6
 """Characters before a hit in the column of texts."""
 
@@ -182,8 +184,10 @@ class FoundPage(RowPage):
         for ref in refs:
             if worker.is_cancelled:
                 return
+            if len(self._rows) > _MOST_HELD:
+                self._rows = {}
             if ref not in self._rows:
-                for row in self.session.index.rows(ref.key):
+                for row in self.session.rows(ref.key, ref.sample):
                     self._rows[RowRef(row.key, row.sample)] = row
                 self._rows.setdefault(ref, None)
                 self.app.call_from_thread(self._came)
@@ -211,7 +215,7 @@ class FoundPage(RowPage):
             else:
                 self.app.push_screen(CompletionPage(self.session, rows, at))
 
-        self.fetch("reading the group", lambda fetch: self.session.index.rows(ref.key), done)
+        self.fetch("reading the group", lambda fetch: self.session.rows(ref.key, ref.sample), done)
 
     def action_sort(self) -> None:
         names = ["place", *sort_names(self.session.index.part_names())]

@@ -14,7 +14,7 @@ from rlvr.tui.lines import Piece
 from rlvr.tui.page import Page
 from rlvr.tui.prose import Block, Prose
 from rlvr.tui.rowpage import RowPage
-from rlvr.tui.session import Session
+from rlvr.tui.session import MOST_SIBLINGS, Session
 from rlvr.tui.table import Cell, Column, Table
 from rlvr.tui.wrap import safe_runs
 
@@ -25,7 +25,7 @@ def open_group(page: Page, session: Session, key: GroupKey, sample: int | None =
     """Reads a group and shows it over a page, the cursor on a sibling where one is given."""
     page.fetch(
         f"reading group {key.group} of step {key.step}",
-        lambda fetch: session.index.rows(key),
+        lambda fetch: session.rows(key, sample or 0),
         lambda rows: (
             page.open(GroupPage(session, key, rows, sample))
             if rows
@@ -85,7 +85,10 @@ class GroupPage(RowPage):
         ]
 
     def state(self) -> Sequence[Piece]:
-        return [(f"{visible(self.rows[0].env or '')}  {len(self.rows)} siblings ", "dim")]
+        count = (
+            f"{len(self.rows)} siblings" if len(self.rows) < MOST_SIBLINGS else f"only {MOST_SIBLINGS} siblings shown"
+        )
+        return [(f"{visible(self.rows[0].env or '')}  {count} ", "dim")]
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -190,7 +193,7 @@ class GroupPage(RowPage):
     def _show(self, find: Callable[[], GroupKey | None]) -> None:
         def read(fetch: object) -> tuple[GroupKey, list[Row]] | None:
             key = find()
-            return (key, self.session.index.rows(key)) if key else None
+            return (key, self.session.rows(key)) if key else None
 
         def done(found: tuple[GroupKey, list[Row]] | None) -> None:
             if found and found[1]:

@@ -21,7 +21,7 @@ _COLUMNS = (
     Column("clipped", 7, right=True),
     Column("errors", 6, right=True),
 )
-_PART = 9
+_PART = 14
 
 
 class StepsPage(Page):
@@ -51,7 +51,10 @@ class StepsPage(Page):
             before = self.steps[-1].step
         cursor = next((row for row, step in enumerate(self.steps) if step.step == before), 0)
         parts = list(dict.fromkeys(name for step in self.steps for name in step.parts))
-        columns = [*_COLUMNS, *(Column(visible(name)[:_PART], _PART, right=True) for name in parts)]
+        columns = [
+            *_COLUMNS,
+            *(Column(visible(name)[:_PART], min(max(len(name), 7), _PART), right=True) for name in parts),
+        ]
         table.fill(columns, len(self.steps), lambda row: _cells(self.steps[row], parts), cursor, "no steps yet")
 
     def on_table_chosen(self, event: Table.Chosen) -> None:

@@ -20,7 +20,7 @@ from rlvr.tui.page import Fetch, Page
 from rlvr.tui.pages.compare import ComparePage
 from rlvr.tui.pages.groups import glyphs
 from rlvr.tui.prose import Block
-from rlvr.tui.session import Session
+from rlvr.tui.session import MOST_SIBLINGS, Session
 from rlvr.tui.side import SideBySide
 from rlvr.tui.table import Cell, Column, Table
 
@@ -161,7 +161,7 @@ def _answer(row: Row) -> Iterable[Block]:
 
 
 def _best(index: TraceIndex, key: GroupKey) -> Row | None:
-    rows = index.rows(key)
+    rows = index.rows(key, MOST_SIBLINGS)
     return max(rows, key=lambda row: (row.reward is not None, row.reward or 0.0), default=None)
 
 

@@ -122,3 +122,20 @@ def test_half_a_million_rows_in_one_step_do_not_freeze_it(walk, golden):
         walk.sees("spread▾")
 
     walk(steps, at=Start("grpo", "train", 10))
+
+
+def test_a_group_with_very_many_siblings_shows_a_thousand_and_says_so(walk, golden):
+    rows = [sample_of(11, 0, 1) for _ in range(3000)]
+    for sample, row in enumerate(rows):
+        row.sample = sample
+    TraceWriter(golden / "traces", "grpo", "train").write(11, rows)
+
+    async def steps(walk):
+        await walk.press("enter")
+        walk.sees("only 1000 siblings shown")
+        await walk.press("f")
+        await walk.type("step == 11 and sample == 2999")
+        await walk.press("enter", "enter")
+        walk.sees("sample 2999")
+
+    walk(steps, at=Start("grpo", "train", 11))
