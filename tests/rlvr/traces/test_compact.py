@@ -126,7 +126,7 @@ module.compact(run / "traces", run)
 """
 
 
-@pytest.mark.parametrize("countdown", [1, 2, 3, 4, 5, 6, 7, 9, 12, 17])
+@pytest.mark.parametrize("countdown", [1, 2, 3, 4, 6, 9, 14])
 def test_killed_anywhere_it_loses_and_doubles_nothing(run, countdown, tmp_path):
     before = content(run)
     died = subprocess.run([sys.executable, "-c", KILLED, str(run), str(countdown)], timeout=60)
