@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _SIZES = {"F32": 4, "F16": 2, "BF16": 2}
-_BYTES_AT_ONCE = 8 * 2**20
+_BYTES_AT_ONCE = 2 * 2**20
 """Fits a cache: blocks of 64 MiB take twice the time."""
 
 
@@ -43,7 +43,7 @@ class StoredTensor:
         return self.shape[-1]
 
     def blocks(self, whole: bool = False) -> Iterator["np.ndarray"]:
-        """Its rows as float32, at most 8 MiB of the file at once; `whole` gives all in one block."""
+        """Its rows as float32, at most 2 MiB of the file at once; `whole` gives all in one block."""
         import numpy as np
 
         rows, width = prod(self.shape[:-1]), self.row_length

@@ -4,7 +4,10 @@ One block of rows is in memory at a time. Not here: what a file's types mean (`f
 (`gate`).
 """
 
-from collections.abc import Callable
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 
 _LARGEST_FLOAT16 = 65_504.0
+_BLOCKS_AHEAD = 8
 
 
 @dataclass(frozen=True)
@@ -162,15 +166,28 @@ def _write_tensors(writer: "GGUFWriter", plan: Plan, file_type: FileType, on_byt
     assert writer.fout is not None
     file = writer.fout[0]
     writer.write_padding(file, file.tell())
-    for tensor in plan.tensors:
-        kind, size = plan.type_of(tensor, file_type), 0
-        for block in tensor.blocks():
-            stored = _stored(tensor.name, block, kind)
-            stored.tofile(file)
-            size += stored.nbytes
-            on_bytes(stored.nbytes)
-        assert size == plan.bytes_of(tensor, file_type), f"{tensor.name}: {size} bytes written"
-        writer.write_padding(file, size)
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        for tensor in plan.tensors:
+            size = 0
+            for stored in _stored_blocks(pool, tensor, plan.type_of(tensor, file_type)):
+                stored.tofile(file)
+                size += stored.nbytes
+                on_bytes(stored.nbytes)
+            assert size == plan.bytes_of(tensor, file_type), f"{tensor.name}: {size} bytes written"
+            writer.write_padding(file, size)
+
+
+def _stored_blocks(
+    pool: ThreadPoolExecutor, tensor: PlannedTensor, kind: "GGMLQuantizationType"
+) -> Iterator["np.ndarray"]:
+    """A tensor's blocks as they are stored, in order; a few are made while one is written (numpy and ggml allow it)."""
+    coming: deque[Future[np.ndarray]] = deque()
+    for block in tensor.blocks():
+        coming.append(pool.submit(_stored, tensor.name, block, kind))
+        if len(coming) > _BLOCKS_AHEAD:
+            yield coming.popleft().result()
+    while coming:
+        yield coming.popleft().result()
 
 
 def _stored(name: str, rows: "np.ndarray", kind: "GGMLQuantizationType") -> "np.ndarray":
