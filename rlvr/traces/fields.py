@@ -62,7 +62,7 @@ def prompt_text(messages: str | None) -> str:
     """What the messages of a prompt say, from their JSON; text that is no JSON as it is."""
     try:
         found = json.loads(messages or "[]")
-    except ValueError:
+    except (ValueError, RecursionError):
         return messages or ""
     if isinstance(found, str):
         return found
@@ -102,7 +102,7 @@ def _inside_json(column: pa.Array, key: str) -> pa.Array:
             value = json.loads(text) if text is not None else None
             for name in [key] if isinstance(value, dict) and key in value else key.split("."):
                 value = value.get(name) if isinstance(value, dict) else None
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return None if value is None else json.dumps(value, ensure_ascii=False)
 

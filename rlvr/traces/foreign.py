@@ -197,7 +197,7 @@ def _rows(file: Path, note: Problem) -> Iterator[tuple[dict[str, Any], int]]:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 note("a line that is no JSON, such as one cut short, was left out")
                 continue
             if isinstance(row, dict):

@@ -4,6 +4,7 @@ Not here: writing it (`rlvr.pipeline.metrics`).
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -79,5 +80,5 @@ class Metrics:
         curves = self._curves.setdefault(stage, {})
         for key, value in line.items():
             name = f"parts.{key.removeprefix('parts/')}" if key.startswith("parts/") else NAMES.get(key)
-            if name and isinstance(value, int | float):
+            if name and isinstance(value, int | float) and math.isfinite(value):
                 curves.setdefault(name, {})[step] = float(value)

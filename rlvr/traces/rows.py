@@ -85,5 +85,5 @@ def _opened(text: str | None) -> Any:
     """A JSON value; text that is none stays as it is, so that it can still be read."""
     try:
         return None if text is None else json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # nested too deep
         return text

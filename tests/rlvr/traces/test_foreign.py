@@ -126,6 +126,7 @@ def test_any_jsonl_with_prompt_completion_and_reward(tmp_path):
         {"prompt": "3+3?", "completion": "6"},
         {"prompt": "no completion"},
         "[1, 2]",
+        '{"prompt": ' + "[" * 100_000,
         "",
         '{"prompt": "cut sho',
     ]

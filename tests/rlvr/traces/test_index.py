@@ -156,11 +156,22 @@ def test_a_row_group_of_another_writer_that_is_too_large_is_read_in_batches(tmp_
     assert [each.completion for each in index.rows(GroupKey("grpo", "train", 1, 47))] == ["188", "189", "190", "191"]
 
 
+def test_json_that_cannot_be_opened_is_shown_as_it_is(run_folder, row):
+    deep = "[" * 100_000 + "]" * 100_000
+    table = to_table([row(step=3)])
+    for name in ("task", "messages", "info"):
+        place = table.column_names.index(name)
+        table = table.set_column(place, SCHEMA.field(name), pa.array([deep if name != "info" else "{cut"]))
+    pq.write_table(table, Shard.of(run_folder / "traces", "grpo", "train", 3).path)
+    (found,) = opened(run_folder).rows(GroupKey("grpo", "train", 3, 0))
+    assert (found.task, found.messages, found.info) == (deep, [deep], "{cut")
+
+
 def test_curves_come_from_traces_and_from_the_log(run_folder):
     lines = [
         {"stage": "sft", "step": 1, "loss": 2.0},
         {"stage": "grpo", "step": 1, "kl": 0.1, "reward": 9.0, "parts/old": 0.5, "sampler_gap": 0.002},
-        {"stage": "grpo", "step": 2, "kl": 0.2, "entropy": 0.7},
+        {"stage": "grpo", "step": 2, "kl": 0.2, "entropy": 0.7, "loss": float("nan")},
     ]
     path = run_folder / "metrics.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"stage": "grpo", "st')
@@ -169,6 +180,7 @@ def test_curves_come_from_traces_and_from_the_log(run_folder):
     assert curves["reward"] == [(1, 0.25), (2, 0.25)]  # the traces count before the log
     assert curves["kl"] == [(1, 0.1), (2, 0.2)]
     assert (curves["entropy"], curves["sampler_gap"]) == ([(2, 0.7)], [(1, 0.002)])
+    assert "loss" not in curves
     assert curves["parts.old"] == [(1, 0.5)]
     assert index.curves("sft") == {"loss": [(1, 2.0)]}
     assert list(curves)[:3] == ["reward", "parts.correct", "parts.old"]
