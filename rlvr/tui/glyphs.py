@@ -57,7 +57,7 @@ def glyph(value: float | None, low: float, high: float) -> str:
     if value is None or not math.isfinite(value):
         return "·"
     share = 0.5 if high <= low else (value - low) / (high - low)
-    return BLOCKS[max(0, min(7, int(share * 7 + 0.5)))]
+    return BLOCKS[int(max(0.0, min(1.0, share)) * 7 + 0.5)]
 
 
 def bar(share: float, width: int) -> str:

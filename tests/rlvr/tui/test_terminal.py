@@ -27,6 +27,7 @@ class Terminal:
         self.socket = str(folder / "tmux.sock")
         environment = {**os.environ, "TERM": "screen-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
         self._run("new-session", "-d", "-x", "80", "-y", "24", "-c", str(folder), command, env=environment)
+        self._run("set-option", "-g", "set-clipboard", "on")
 
     def keys(self, *keys):
         for key in keys:
@@ -46,6 +47,10 @@ class Terminal:
 
     def screen(self):
         return self._run("capture-pane", "-p", check=False)
+
+    def clipboard(self):
+        """What came by OSC 52."""
+        return self._run("show-buffer")
 
     def close(self):
         self._run("kill-server", check=False)
@@ -79,7 +84,9 @@ def _names_evaluate():
 
 def test_a_walk_in_tmux(quickstart, tmp_path):
     python = Path(sys.executable)
-    terminal = Terminal(tmp_path, f"{python} -m rlvr traces {quickstart}; echo left; sleep 60")
+    (tmp_path / "opened").mkdir()
+    pager = f"PAGER='cp -t {tmp_path / 'opened'}'"
+    terminal = Terminal(tmp_path, f"{pager} {python} -m rlvr traces {quickstart}; echo left; sleep 60")
     try:
         terminal.waits_for("grpo · train")
         terminal.keys("f")
@@ -96,6 +103,10 @@ def test_a_walk_in_tmux(quickstart, tmp_path):
         terminal.waits_for("groups")
         terminal.keys("Enter")
         terminal.waits_for("gold")
+        terminal.keys("o")
+        terminal.waits_for("gold")
+        terminal.keys("y")
+        terminal.waits_for("sent to the clipboard")
         terminal.keys("Space", "j", "Space", "c")
         terminal.waits_for("side by side")
         terminal.keys("1")
@@ -106,10 +117,14 @@ def test_a_walk_in_tmux(quickstart, tmp_path):
         terminal.waits_for("quickstart-pairs.jsonl")
         terminal.keys("Enter")
         terminal.waits_for("1 pairs written")
+        copied = terminal.clipboard()
         terminal.keys("q")
         terminal.waits_for("left")
     finally:
         terminal.close()
+    (opened,) = (tmp_path / "opened").iterdir()  # what $PAGER was given
+    assert opened.read_text() == copied
     pair = json.loads((tmp_path / "quickstart-pairs.jsonl").read_text())
     assert pair["prompt"][0]["role"] == "user"
     assert pair["chosen"][0]["role"] == pair["rejected"][0]["role"] == "assistant"
+    assert pair["chosen"][0]["content"] == copied
