@@ -113,8 +113,8 @@ def test_a_context_that_is_too_short_is_refused_before_sampling(model, tmp_path,
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("--model", "model.gguf"), "GGUF"),
-        (("--model", "http://localhost:8000/v1"), "servers cannot be used"),
+        (("--model", "model.gguf"), "there is no such file"),
+        (("--model", "http://localhost:9/v1"), "nobody answers there"),
         (("--model", "./nowhere"), "no such folder"),
         (("--env", "arithmetics"), "did you mean 'arithmetic'"),
         (("--split", "dev"), "no split 'dev'"),
