@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -64,22 +65,18 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory):
-    """A run made by the quickstart, with few steps."""
+    """A run made by the quickstart, every stage of it cut to a few steps."""
     folder = tmp_path_factory.mktemp("quickstart") / "runs" / "quickstart"
-    short = ("stage.sft.steps=20", "stage.grpo.steps=3", "stage.grpo.save_steps=3", "threads=1")
-    short += ("stage.evaluate.num_tasks=8",) if _names_evaluate() else ()
-    settings = [argument for setting in short for argument in ("--set", setting)]
-    assert main(["run", "quickstart", "--run-dir", str(folder), *settings]) == 0
-    return folder
-
-
-def _names_evaluate():
-    import tomllib
-
-    config = Path(__file__).parents[3] / "configs" / "quickstart.toml"
-    return any(
-        stage["kind"] == "evaluate" and "name" not in stage for stage in tomllib.loads(config.read_text())["stage"]
+    config = tomllib.loads((Path(__file__).parents[3] / "configs" / "quickstart.toml").read_text())
+    short = ["threads=1"]
+    for stage in config["stage"]:
+        name = stage.get("name", stage["kind"])
+        short += [f"stage.{name}.steps=2"] if stage["kind"] in ("sft", "grpo") else [f"stage.{name}.num_tasks=4"]
+    assert (
+        main(["run", "quickstart", "--run-dir", str(folder), *(word for each in short for word in ("--set", each))])
+        == 0
     )
+    return folder
 
 
 def test_a_walk_in_tmux(quickstart, tmp_path):
