@@ -1,7 +1,9 @@
 """How much memory a training stage needs on each device: an estimate from shapes alone, to be had before loading.
 
 It counts what grows with the model and the batch, not the allocator's waste or the library's own few hundred MB. The
-attention is taken to be fused (no T x T matrix is kept). Off by some tens of percent is to be expected.
+attention is taken to be fused (no T x T matrix is kept), and the head to be TRL's, which makes logits in tiles and
+keeps none. The coefficients were read off Qwen2 networks, tensor by tensor (`benchmarks/counted_memory.py`); the norms
+of queries and keys that Qwen3 has add up to 16 bytes a hidden value, token and layer, which are left out.
 """
 
 from dataclasses import dataclass
@@ -14,6 +16,10 @@ from rlvr.models.shape import ModelShape
 from rlvr.models.spectrum import SpectrumSettings
 
 _RECOMPUTES_FROM = 500_000_000
+_TILE_TOKENS, _TILE_WORDS = 4096, 32_768
+"""Most tokens and words of the vocabulary in one tile of TRL's head."""
+_TILE_BYTES_CPU = 32
+"""A value of a tile where no Triton kernel folds it: itself and what torch makes of it on the way."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Workload:
         spectrum: Which of the weights are trained, where it is neither an adapter nor all of them.
         reference: Whether a second, frozen copy of the model is kept (KL to it, without an adapter).
         optimizer: TRL's `optim`; names with `8bit` keep a byte a moment.
+        recomputes: TRL's `gradient_checkpointing`, where it was set; otherwise the device and the model decide.
     """
 
     rows: int
@@ -36,6 +43,7 @@ class Workload:
     lora: LoraSettings | None
     reference: bool
     optimizer: str = "adamw"
+    recomputes: bool | None = None
     spectrum: SpectrumSettings | None = None
 
 
@@ -80,9 +88,13 @@ def memory_estimate(
         gradients    4 N'
         optimizer    2 * 4 N'       (AdamW's two moments; 2 N' in 8 bits)
         reference    N w            (KL without an adapter)
-        activations  B T L a (8 h + 4 m); recomputed (on a GPU, N >= 500 M): B T a (L h + 8 h + 4 m)
-        logits       B C 2 * 4 V    (float32, and their gradient)
-        cache        B_s T L a 2 K d   (while sampling B_s completions)
+        activations  B T L s        with s = 40 h + 16 m in float32, 34 h + 8 m in bfloat16 (norms stay in float32)
+                     B T (L h b + s)   where they are recomputed (on a GPU, N >= 500 M), b bytes a value between layers
+        copies       2 a weight of the layers (in bfloat16 of weights in float32, kept for the backward pass)
+        head         min(B T, 4096) min(V, 32768) a, 32 instead of a on a CPU; and 4 V h where it is trained
+        cache        5/4 B_s T L a 2 K d                 (while sampling B_s completions, with room to grow)
+        decoding     B_s max(16 V, T a 2 Q d)            (logits and what is drawn from; or, where the Q heads share
+                                                         keys and values, those of one layer, spread over them)
 
     Args:
         shape: Of the model.
@@ -95,27 +107,48 @@ def memory_estimate(
     trained = trained_params(shape, work)
     completion = lengths.gold if work.max_new_tokens is None else work.max_new_tokens
     tokens = lengths.prompt + completion
-    layer = 8 * shape.hidden_size + 4 * shape.mlp_size
-    kept = layer * shape.num_layers
-    if arithmetic.on_gpu and recomputes_activations(shape):
-        kept = shape.num_layers * shape.hidden_size + layer
     parts = {
         "weights": weights + (4 * trained if work.lora else 0),
         "gradients": 4 * trained,
         "optimizer": (2 if "8bit" in work.optimizer else 8) * trained,
         "reference": weights if work.reference and not work.lora else 0,
     }
-    update = {
-        "activations": work.rows * tokens * kept * activation_bytes,
-        "logits": work.rows * completion * 8 * shape.vocab_size,
+    update = _update_bytes(shape, work, tokens, arithmetic)
+    sampling = _sampling_bytes(shape, work.sampled_rows, tokens, activation_bytes)
+    return parts | max(update, sampling, key=lambda found: sum(found.values()))
+
+
+def _update_bytes(shape: ModelShape, work: Workload, tokens: int, arithmetic: Arithmetic) -> dict[str, int]:
+    h, m, rows = shape.hidden_size, shape.mlp_size, work.rows * tokens
+    in_32_bits = work.lora is None
+    layer = 34 * h + 8 * m if arithmetic.bfloat16 else 40 * h + 16 * m
+    recomputes = work.recomputes
+    if recomputes is None:
+        recomputes = arithmetic.on_gpu and recomputes_activations(shape)
+    between = 4 if in_32_bits or not arithmetic.bfloat16 else 2
+    kept = shape.num_layers * h * between + layer if recomputes else shape.num_layers * layer
+    tile_bytes = (2 if arithmetic.bfloat16 else 4) if arithmetic.on_gpu else _TILE_BYTES_CPU
+    tile = min(rows, _TILE_TOKENS) * min(shape.vocab_size, _TILE_WORDS) * tile_bytes
+    copied = in_32_bits and arithmetic.bfloat16 and not recomputes
+    trains_head = in_32_bits and (work.spectrum is None or work.spectrum.embeddings)
+    return {
+        "activations": rows * kept,
+        "copies": 2 * shape.layer_params if copied else 0,
+        "head": tile + (4 * shape.vocab_size * h if trains_head else 0),
     }
-    cache = work.sampled_rows * tokens * shape.num_layers * activation_bytes * 2 * shape.num_kv_heads * shape.head_dim
-    sampling = {"cache": cache}
-    return parts | (update if sum(update.values()) >= cache else sampling)
+
+
+def _sampling_bytes(shape: ModelShape, rows: int, tokens: int, value_bytes: int) -> dict[str, int]:
+    token = 2 * value_bytes * shape.head_dim
+    spread = tokens * token * shape.num_heads if shape.num_kv_heads < shape.num_heads else 0
+    return {
+        "cache": rows * tokens * shape.num_layers * token * shape.num_kv_heads * 5 // 4,
+        "decoding": rows * max(16 * shape.vocab_size, spread),
+    }
 
 
 def recomputes_activations(shape: ModelShape) -> bool:
-    """Whether a GPU recomputes activations: from 500 M parameters on; in smaller models the logits fill the memory."""
+    """Whether a GPU recomputes activations: from 500 M parameters on; smaller ones fit as they are."""
     return shape.num_params >= _RECOMPUTES_FROM
 
 

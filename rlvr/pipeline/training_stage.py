@@ -123,6 +123,7 @@ class TrainingStage(Stage):
             spectrum=config.spectrum,
             reference=False,
             optimizer=str(config.trl.get("optim", "")),
+            recomputes=config.trl.get("gradient_checkpointing"),
         )
 
     @classmethod

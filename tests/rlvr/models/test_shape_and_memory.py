@@ -49,8 +49,9 @@ def test_the_estimate_of_a_7b_adapter_by_hand():
         "gradients": 4 * trained,
         "optimizer": 8 * trained,
         "reference": 0,
-        "activations": 2 * 2000 * 2 * (28 * 3584 + 8 * 3584 + 4 * 18_944),
-        "logits": 2 * 1600 * 8 * 152_064,
+        "activations": 2 * 2000 * (28 * 3584 * 2 + 34 * 3584 + 8 * 18_944),
+        "copies": 0,
+        "head": 2 * 2000 * 32_768 * 2,
     }
 
 
@@ -76,7 +77,8 @@ def test_spectrums_share_by_hand():
 
 def test_a_cpu_computes_in_float32_and_recomputes_nothing():
     got = memory_estimate(QWEN_7B, Workload(1, 8, 100, None, False), Lengths(100, 0, True), CPU)
-    assert got["activations"] == 1 * 200 * 4 * 28 * (8 * 3584 + 4 * 18_944)
+    assert got["activations"] == 1 * 200 * 28 * (40 * 3584 + 16 * 18_944)
+    assert got["head"] == 200 * 32_768 * 32 + 4 * 152_064 * 3584
 
 
 def test_training_all_weights_with_a_reference_by_hand():
@@ -87,8 +89,57 @@ def test_training_all_weights_with_a_reference_by_hand():
 
 def test_where_sampling_holds_more_its_cache_counts():
     got = memory_estimate(QWEN_7B, Workload(1, 256, 1000, None, False), Lengths(100, 0, True))
-    assert got["cache"] == 256 * 1100 * 28 * 2 * 2 * 4 * 128
-    assert "logits" not in got
+    assert got["cache"] == 256 * 1100 * 28 * 2 * 2 * 4 * 128 * 5 // 4
+    assert got["decoding"] == 256 * 1100 * 2 * 2 * 28 * 128  # keys and values of a layer, spread over the heads
+    assert "activations" not in got
+
+
+@pytest.mark.parametrize("recomputes", [True, False])
+def test_recomputing_as_the_stage_was_told_to(recomputes):
+    work = Workload(4, 0, 786, None, False, recomputes=recomputes)
+    got = memory_estimate(QWEN_7B, work, Lengths(304, 0, True))
+    layer = 34 * 3584 + 8 * 18_944
+    assert got["activations"] == 4 * 1090 * (28 * 3584 * 4 + layer if recomputes else 28 * layer)
+    assert got["copies"] == (0 if recomputes else 2 * QWEN_7B.layer_params)
+
+
+@pytest.mark.parametrize(("bfloat16", "of_hidden", "of_mlp"), [(False, 40, 16), (True, 34, 8)])
+def test_what_a_layer_of_qwen2_keeps_for_the_backward_pass(bfloat16, of_hidden, of_mlp):
+    kept = {
+        (layers, tokens): kept_bytes(layers, tokens, bfloat16)
+        for layers, tokens in ((1, 32), (2, 32), (1, 64), (2, 64))
+    }
+    a_layer = {tokens: kept[2, tokens] - kept[1, tokens] for tokens in (32, 64)}  # without embeddings and the last norm
+    assert (a_layer[64] - a_layer[32]) / 64 == pytest.approx(of_hidden * 64 + of_mlp * 160, rel=0.03)
+
+
+def kept_bytes(num_layers, num_tokens, bfloat16):
+    """What autograd keeps of a forward pass of two rows, the weights themselves left out."""
+    import torch
+    from transformers import Qwen2Config, Qwen2Model
+
+    config = Qwen2Config(
+        vocab_size=64,
+        hidden_size=64,
+        intermediate_size=160,
+        num_hidden_layers=num_layers,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+    )
+    model = Qwen2Model(config).train()
+    found = {weights.untyped_storage().data_ptr(): 0 for weights in model.parameters()}
+    kept = []
+
+    def keep(tensor):
+        kept.append(tensor)  # or its address would be given to another
+        found.setdefault(tensor.untyped_storage().data_ptr(), tensor.untyped_storage().nbytes())
+        return tensor
+
+    ids = torch.zeros(2, num_tokens, dtype=torch.long)
+    saving = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with saving, torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        model(ids, use_cache=False)
+    return sum(found.values())
 
 
 @pytest.mark.parametrize("known", [True, False])
