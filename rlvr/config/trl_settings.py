@@ -40,6 +40,7 @@ def _fields(class_name: str) -> set[str]:
 def _classes() -> tuple[ast.ClassDef, ...]:
     files = [
         *sorted((_folder("trl") / "trainer").glob("*_config.py")),
+        *sorted((_folder("trl") / "experimental").glob("*/*_config.py")),
         _folder("transformers") / "training_args.py",
     ]
     trees = (ast.parse(file.read_text(encoding="utf-8")) for file in files)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from rlvr.config.schema import Section
 from rlvr_rewards.errors import UserError
@@ -40,6 +40,11 @@ class DataSource(Section):
     weight: float | None = Field(default=None, gt=0)
     channel: str | None = Field(default=None, min_length=1)
 
+    @model_serializer(mode="wrap")
+    def _what_was_set(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is as by default, so that plan and config show what was written."""
+        return {name: value for name, value in dump(self).items() if name in self.model_fields_set}
+
     @property
     def file(self) -> Path | None:
         """The file or folder that it is; `None` for golds and for a set of the hub.
@@ -61,7 +66,7 @@ class DataSource(Section):
 
 def _as_sources(value: Any) -> Any:
     given = value if isinstance(value, list | tuple) else [value]
-    return [{"path": each} if isinstance(each, str) else each for each in given]
+    return tuple({"path": each} if isinstance(each, str) else each for each in given)
 
 
 DataSources = Annotated[tuple[DataSource, ...], BeforeValidator(_as_sources)]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.config.schema import BASE, SCRATCH, RunConfig, StageConfig
+from rlvr.data.sources import SUFFIXES
 from rlvr.stages import STAGES
 from rlvr_envs.seeds import content_id
 
@@ -83,7 +84,9 @@ def _env_files(config: RunConfig) -> Iterator[Path]:
 
 
 def _stage_files(stage: StageConfig) -> Iterator[Path]:
-    yield from _data_files(str(getattr(stage, "data", None) or ""))
+    for source in getattr(stage, "data", ()):
+        if source.file:
+            yield from _data_files(str(source.file))
     yield from _data_files(str(getattr(getattr(stage, "spectrum", None), "parameters", None) or ""))
 
 
@@ -96,7 +99,7 @@ def _data_files(name: str) -> Iterator[Path]:
     if path.is_file():
         yield path
     elif path.is_dir() and str(path) != ".":
-        yield from sorted(path.glob("*.jsonl"))
+        yield from sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
 
 
 def _model(config: RunConfig) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def _settings(stage: StageConfig) -> str:
 def _short(value: object) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}={_short(inner)}" for name, inner in value.items()) + "}"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(_short, value)) if isinstance(value, list) else str(value)
 
 
 def _describe(shape: ModelShape | None, config: RunConfig) -> str:

@@ -1,6 +1,7 @@
 """The settings that every training stage has, and TRL's: which of them are ours, and whether they fit together."""
 
 from abc import abstractmethod
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -31,6 +32,8 @@ class TrainingConfig(StageConfig):
 
     trl_class: ClassVar[str]
     """TRL's dataclass of settings, such as `GRPOConfig`."""
+    trl_module: ClassVar[str] = "trl"
+    """Where it is imported from."""
     ours: ClassVar[dict[str, str]] = {
         "max_steps": "steps",
         "learning_rate": "learning_rate",
@@ -141,10 +144,9 @@ def trl_config(config: TrainingConfig, run: "Run", base: str) -> Any:
     Raises:
         UserError: A value is of the wrong type, TRL refuses it, or a tracker is not installed.
     """
-    import trl
     from transformers import integrations
 
-    settings = getattr(trl, config.trl_class)
+    settings = getattr(import_module(config.trl_module), config.trl_class)
     _check_types(config, get_type_hints(settings))
     arguments = {**common_arguments(config, run, base), **config.trl_defaults(), **config.trl}
     try:

@@ -1,102 +1,86 @@
-"""`sft`: supervised fine-tuning on gold or on given demonstrations, the loss on the completion only."""
+"""`sft`: supervised fine-tuning on golds or on given demonstrations, by default the loss on the completion only."""
 
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from rlvr.config.schema import RunConfig
-from rlvr.models.demonstrations import read_demonstrations
-from rlvr.pipeline.training import TrainingConfig
-from rlvr.pipeline.training_stage import Start, TrainingStage
-from rlvr_envs import Message
+from rlvr.data.forms import CHANNEL, Example, read_examples
+from rlvr.data.sources import GOLDS, DataSource, DataSources, check_weights, describe
+from rlvr.pipeline.imitation import Examples, ImitationConfig, ImitationStage
+from rlvr.pipeline.training_stage import Start
+from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-    from transformers import Trainer
-
     from rlvr.pipeline.run import Run
 
 
-class SFTStageConfig(TrainingConfig):
+class SFTStageConfig(ImitationConfig):
     """Settings of `sft`.
 
     Attributes:
-        batch_size: Examples a step.
-        num_examples: Examples learned from at most; they repeat where steps need more.
-        data: A JSONL of demonstrations instead of the environment's golds; see `rlvr.models.demonstrations`.
+        num_examples: Examples learned from at most, of a mix of sets in all; they repeat where steps need more.
+        data: Sets of demonstrations instead of the environment's golds; see `rlvr.data`.
     """
-
-    trl_class: ClassVar[str] = "SFTConfig"
 
     steps: int = Field(default=300, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
-    batch_size: int = Field(default=64, ge=1)
     num_examples: int = Field(default=5000, ge=1)
-    data: Path | None = None
-
-    @property
-    def rows_per_step(self) -> int:
-        return self.batch_size
-
-    def trl_defaults(self) -> dict[str, Any]:
-        return {
-            "completion_only_loss": True,
-            "max_length": None,
-            "lr_scheduler_type": "cosine",
-            "warmup_steps": max(1, self.steps // 20),
-        }
+    data: DataSources = ()
 
 
-class SFTStage(TrainingStage):
-    """TRL's `SFTTrainer` on gold or demonstrations."""
+class SFTStage(ImitationStage):
+    """TRL's `SFTTrainer` on golds or demonstrations."""
 
     kind = "sft"
     Config = SFTStageConfig
-    uses_reward = False
-    shown: ClassVar[dict[str, str]] = {"loss": "loss", "mean_token_accuracy": "token accuracy"}
 
     @classmethod
     def check(cls, config: SFTStageConfig, run: RunConfig) -> None:
         super().check(config, run)
-        if config.data:
-            next(read_demonstrations(config.data))
+        check_weights(config.name, config.data)
+        for source in config.data:
+            if source.file:
+                _refuse_plain_text(config, next(read_examples(source)))
+
+    @classmethod
+    def rehearse(cls, config: SFTStageConfig, run: "Run") -> None:
+        super().rehearse(config, run)
+        for source in config.data:
+            if source.path != GOLDS and not source.file:  # of the hub, which a check does not ask
+                _refuse_plain_text(config, next(read_examples(source)))
 
     @classmethod
     def work(cls, config: SFTStageConfig) -> str:
-        what = f"examples of {config.data}" if config.data else "golds"
+        what = f"examples of {describe(config.data)}" if config.data else "golds"
         return f"{config.steps} steps of {config.batch_size} {what}"
 
     @classmethod
-    def _dataset(cls, config: SFTStageConfig, run: "Run") -> "Dataset":
-        """Prompt and completion of each example, as chat messages."""
-        from datasets import Dataset
+    def examples(cls, config: SFTStageConfig, run: "Run", start: Start) -> Examples:
+        sources = config.data or (DataSource(path=GOLDS),)
+        sets = [list(islice(_of(source, config, run), config.num_examples)) for source in sources]
+        for each in sets:
+            for example in each:
+                _refuse_plain_text(config, example)
+        return Examples(sets, [source.weight for source in sources], config.num_examples)
 
-        found = read_demonstrations(config.data) if config.data else _golds(config, run)
-        return Dataset.from_list(
-            [{"prompt": messages[:-1], "completion": messages[-1:]} for messages in islice(found, config.num_examples)]
+
+def _of(source: DataSource, config: SFTStageConfig, run: "Run") -> Iterator[Example]:
+    return _golds(source, config, run) if source.path == GOLDS else read_examples(source)
+
+
+def _golds(source: DataSource, config: SFTStageConfig, run: "Run") -> Iterator[Example]:
+    for number, task in enumerate(run.env.rows("train", run.seed(stage=config.name)), start=1):
+        messages = (*run.env.messages(task), {"role": "assistant", "content": run.env.gold(task)})
+        channel = str(task.get(CHANNEL, source.channel or ""))
+        yield Example(f"gold {number} of {run.env.name}", messages, len(messages) - 1, channel=channel)
+
+
+def _refuse_plain_text(config: SFTStageConfig, example: Example) -> None:
+    if example.text and config.learn == "assistant":
+        raise UserError(
+            f'{example.where}: a plain text has no turns, and the stage {config.name} has learn = "assistant": '
+            'give conversations, or learn = "completion", under which of a text all is learned'
         )
-
-    @classmethod
-    def trainer(cls, config: SFTStageConfig, run: "Run", start: Start) -> "Trainer":
-        from trl import SFTTrainer
-
-        from rlvr.models.chat import check_template
-        from rlvr.models.room import check_prompts
-
-        dataset = cls._dataset(config, run)
-        examples = _conversations(dataset)
-        check_prompts(f"stage {config.name}", start.tokenizer, start.model, examples, max_new_tokens=0)
-        check_template(start.path, start.tokenizer, examples[:10])
-        return SFTTrainer(**start.arguments(config, dataset))
-
-
-def _golds(config: SFTStageConfig, run: "Run") -> Iterator[list[Message]]:
-    for task in run.env.rows("train", run.seed(stage=config.name)):
-        yield [*run.env.messages(task), {"role": "assistant", "content": run.env.gold(task)}]
-
-
-def _conversations(examples: "Dataset") -> list[list[Message]]:
-    return [[*prompt, *completion] for prompt, completion in zip(*examples[:].values(), strict=True)]

@@ -1,4 +1,4 @@
-"""Demonstrations and preferences from files: each kind of file and each form is read, and a row that is none is named."""
+"""Demonstrations and preferences from files: each kind and each form is read, and a row that is none is named."""
 
 import csv
 import json

@@ -1,0 +1,139 @@
+"""Groups that a stage samples from a model of its own before it learns: their settings, and how they come to be.
+
+Not here: what is learned from them (`preference`, `rlvr.stages.rft`).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from rlvr.config.schema import RunConfig, StageConfig
+from rlvr.engine.samplers import SamplerName
+from rlvr.installed import require_vllm
+from rlvr.models.room import check_budget
+
+if TYPE_CHECKING:
+    from rlvr.engine.group_samples import GroupPlan, Sampled
+    from rlvr.pipeline.run import Run
+    from rlvr.pipeline.training_stage import Start
+
+
+class GroupsConfig(StageConfig):
+    """Settings of stages that sample groups before they learn.
+
+    Attributes:
+        num_tasks: Training tasks of which a group is sampled.
+        group_size: Completions a task.
+        max_new_tokens: The token budget of one completion.
+        temperature: Of sampling.
+        sampler: What samples, as in `grpo`.
+    """
+
+    num_tasks: int = Field(default=1000, ge=1)
+    group_size: int = Field(default=8, ge=2)
+    max_new_tokens: int = Field(default=64, ge=1)
+    temperature: float = Field(default=1.0, gt=0)
+    sampler: SamplerName | None = None
+
+
+def check_groups(config: GroupsConfig, run: RunConfig) -> None:
+    """Refuses a sampler that is not installed, and a budget that leaves no room for a prompt."""
+    if config.sampler == "vllm":
+        require_vllm()
+    check_budget(config.name, config.max_new_tokens, run.model)
+
+
+def rows_at_once(config: GroupsConfig) -> int:
+    """Completions under way at once."""
+    from rlvr.engine.sampling import MAX_ROWS
+
+    return min(config.num_tasks * config.group_size, MAX_ROWS)
+
+
+def groups_plan(config: GroupsConfig, run: "Run", stage: str, round_number: int = 0) -> "GroupPlan":
+    """Which groups a stage samples in a round, and where they are written.
+
+    The tasks of a round are drawn anew; its batches follow those of the rounds before.
+    """
+    from rlvr.engine.group_samples import GroupPlan, training_tasks
+    from rlvr.engine.rollout import Origin
+    from rlvr.engine.sampling import SamplingParams
+
+    seed = run.seed(stage=stage, purpose="tasks", round=round_number)
+    params = SamplingParams(config.max_new_tokens, config.temperature)
+    batches = -(-config.num_tasks // max(1, rows_at_once(config) // config.group_size))
+    return GroupPlan(
+        env=run.env,
+        reward=run.reward,
+        tasks=training_tasks(run.env, config.num_tasks, seed),
+        group_size=config.group_size,
+        params=params,
+        origin=Origin(run.folder.path.name, stage, run.config.seed),
+        first_step=round_number * batches,
+        policy_version=round_number,
+        traces=run.folder.traces,
+        state=run.folder.checkpoints / stage,
+    )
+
+
+def begin_groups(config: GroupsConfig, run: "Run", stage: str) -> bool:
+    """Keeps what the stage has sampled before, unless it was under other settings; says whether it begins anew."""
+    from rlvr.engine.group_samples import begin
+
+    shared = run.config.model_dump(mode="json", include={"seed", "env", "reward", "model"})
+    made_from = [config.model_dump(mode="json"), shared]
+    return begin(run.folder.checkpoints / stage, run.folder.traces, stage, made_from)
+
+
+def sampled_groups(
+    plan: "GroupPlan", config: GroupsConfig, run: "Run", opened: "Callable[[], Start]", label: str
+) -> "Iterator[list[Sampled]]":
+    """All groups of a plan; those that are not in the traces yet are sampled first.
+
+    Args:
+        plan: Which groups.
+        config: How they are sampled.
+        run: The run.
+        opened: Gives the model that samples, asked only where there is something to sample.
+        label: What the stage is called on the screen.
+    """
+    from rlvr.engine.group_samples import is_sampled, read_groups
+
+    if not is_sampled(plan):
+        _sample(plan, config, run, opened(), label)
+    return read_groups(plan)
+
+
+def _sample(plan: "GroupPlan", config: GroupsConfig, run: "Run", start: "Start", label: str) -> None:
+    import torch
+
+    from rlvr.engine.group_samples import sample_groups
+    from rlvr.engine.samplers import sampler_source
+    from rlvr.models.room import check_prompts
+
+    prompts = [plan.env.messages(task) for task in plan.tasks]
+    check_prompts(f"stage {plan.origin.stage}", start.tokenizer, start.model, prompts, config.max_new_tokens)
+    if torch.cuda.is_available():
+        start.model.to("cuda")  # pyright: ignore[reportArgumentType]
+    source = sampler_source(
+        config.sampler or "torch",
+        start.path,
+        start.model,
+        start.tokenizer,
+        say=lambda line: run.console.print(f"[dim]{label}: {line}[/]"),
+        trust_remote_code=run.config.model.trust_remote_code,
+    )
+    was_training = start.model.training
+    with closing(source):
+        sample_groups(plan, source.holding(start.model.eval()), start.tokenizer, run.console, label)
+    start.model.train(was_training)
+
+
+def data_file(run: "Run", stage: str) -> Path:
+    """Where a stage writes what it learned from, in a form that `data` of another run reads."""
+    folder = run.folder.path / "data"
+    folder.mkdir(exist_ok=True)
+    return folder / f"{stage}.jsonl"
