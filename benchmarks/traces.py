@@ -150,6 +150,7 @@ from rlvr.traces.find import find, Sort
 from rlvr.traces.query import parse_filter
 from rlvr.traces.search import Search, Where
 index = TraceIndex.open(FOLDER)
+index.groups("grpo", "train", 1)  # what the screen shows before anyone asks
 timer.start()
 found = find(index, **QUESTION)
 timer.stop(f"{len(found):,} of {found.num_scanned:,} rows")

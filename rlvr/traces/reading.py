@@ -174,12 +174,14 @@ def _of_row_group(
     file: pq.ParquetFile, index: int, count: int, columns: Sequence[str]
 ) -> Iterator[tuple[int, pa.Table]]:
     """A row group at once, or in batches where it is large; each with its offset in the row group."""
+    if count <= _MOST_ROWS_AT_ONCE:
+        table = file.read_row_group(index, list(columns), use_threads=False)  # passes over names that are not there
+        yield 0, as_schema(table if table.num_columns else pa.table({"": pa.nulls(count)}), columns)
+        return
     there = set(file.schema_arrow.names)
     names = [name for name in columns if name in there]
     if not names:
         yield 0, as_schema(pa.table({"": pa.nulls(count)}), columns)
-    elif count <= _MOST_ROWS_AT_ONCE:
-        yield 0, as_schema(file.read_row_group(index, names, use_threads=False), columns)
     else:
         offset = 0
         for batch in file.iter_batches(_BATCH_ROWS, [index], names, use_threads=False):
