@@ -44,6 +44,7 @@ class Ask(ModalScreen["str | None"]):
         value: What stands there first.
         check: Called at each change; what it says stands under the line, and Enter then does nothing.
         hint: Said where nothing is wrong.
+        replaces: Whether typing replaces what stands there; else it goes on from it.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "leave")]
@@ -54,14 +55,17 @@ class Ask(ModalScreen["str | None"]):
     Ask Input:focus { border: none; }
     """
 
-    def __init__(self, title: str, value: str = "", check: Check | None = None, hint: str = "") -> None:
+    def __init__(
+        self, title: str, value: str = "", check: Check | None = None, hint: str = "", replaces: bool = False
+    ) -> None:
         super().__init__()
+        self._replaces = replaces
         self._title, self._value, self._check, self._hint = title, value, check, hint
 
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Note([[(self._title, "title")]], id="title")
-            yield Input(self._value, select_on_focus=False)
+            yield Input(self._value, select_on_focus=self._replaces)
             yield Note([[(self._hint, "dim")]], id="said")
 
     def retitle(self, title: str, hint: str) -> None:

@@ -93,7 +93,7 @@ class AskSearch(Ask):
     def __init__(self, before: Search | None) -> None:
         self.is_regex = before.regex if before else False
         self.where = before.where if before else Where.COMPLETIONS
-        super().__init__("", before.text if before else "", self._problem)
+        super().__init__("", before.text if before else "", self._problem, replaces=True)
         self._tell()
 
     def action_regex(self) -> None:

@@ -139,3 +139,15 @@ def test_a_group_with_very_many_siblings_shows_a_thousand_and_says_so(walk, gold
         walk.sees("sample 2999")
 
     walk(steps, at=Start("grpo", "train", 11))
+
+
+@pytest.mark.parametrize("size", [(30, 8), (12, 3), (400, 100)])
+def test_a_terminal_of_any_size(walk, size):
+    async def steps(walk):
+        await walk.press("left", "enter", "enter", "c", "escape", "enter", "h", "escape", "t", "escape", "escape", "s")
+        await walk.press("escape", "f", "escape", "slash", "escape", "question_mark", "escape")
+        await walk.pilot.resize_terminal(80, 24)
+        await walk.settle()
+        walk.sees("5 groups")
+
+    walk(steps, size=size)
