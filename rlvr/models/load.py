@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from rlvr.config.schema import ModelConfig
 from rlvr.models.adapters import base_of, is_adapter
 from rlvr.models.merge import adapter_chain, attached, merged
-from rlvr.models.quantized import as_trained, dequantized, quantize, require_bitsandbytes, settings_4bit
+from rlvr.models.quantized import as_trained, dequantized, quantize, require_bitsandbytes, saved_in_4bit, settings_4bit
 from rlvr_rewards.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _open_base(path: str, config: ModelConfig, train_all: bool, four_bit: bool) 
     from transformers import AutoConfig, AutoModelForCausalLM
 
     known: Any = AutoConfig.from_pretrained(path, trust_remote_code=config.trust_remote_code)
-    saved_in_4_bits = hasattr(known, "quantization_config")
+    saved_in_4_bits = saved_in_4bit(known.to_dict())
     if saved_in_4_bits and train_all:
         raise UserError(
             f"model {path} is saved in 4 bits, and its weights cannot be trained: train an adapter on it "

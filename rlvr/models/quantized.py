@@ -36,12 +36,18 @@ def require_bitsandbytes() -> None:
         )
 
 
-def is_quantized(folder: Path | None) -> bool:
-    """Whether a model's folder holds weights that are quantized already, by its config."""
+def is_4bit(folder: Path | None) -> bool:
+    """Whether a model's folder holds weights in bitsandbytes' 4 bits already, by its config."""
     try:
-        return folder is not None and "quantization_config" in json.loads((folder / "config.json").read_text("utf-8"))
-    except (OSError, ValueError, TypeError):
+        return folder is not None and saved_in_4bit(json.loads((folder / "config.json").read_text("utf-8")))
+    except (OSError, ValueError):
         return False
+
+
+def saved_in_4bit(config: Any) -> bool:
+    """Whether a model's config, as JSON, says that its weights are in bitsandbytes' 4 bits."""
+    settings = config.get("quantization_config") if isinstance(config, dict) else None
+    return isinstance(settings, dict) and bool(settings.get("load_in_4bit"))
 
 
 def settings_4bit(dtype: Any) -> Any:

@@ -25,7 +25,7 @@ class ModelShape:
 
     Attributes:
         num_params: Weights, a tied head counted once.
-        bytes_per_weight: As saved; 4 is float32.
+        bytes_per_weight: As saved; 4 is float32. Of a model that is saved in 4 bits, of those that are not.
         mlp_size: Width of the MLP.
         head_dim: Width of one attention head.
         context_length: Tokens of prompt and completion together.
@@ -119,7 +119,7 @@ def folder_shape(folder: Path) -> ModelShape | None:
         heads = config["num_attention_heads"]
         return ModelShape(
             num_params=sum(count for count, _ in weights),
-            bytes_per_weight=sum(size for _, size in weights) / sum(count for count, _ in weights),
+            bytes_per_weight=sum(size for _, size in weights) / sum(count for count, size in weights if size),
             vocab_size=config["vocab_size"],
             hidden_size=config["hidden_size"],
             mlp_size=config["intermediate_size"],
@@ -134,7 +134,10 @@ def folder_shape(folder: Path) -> ModelShape | None:
 
 
 def _weights(folder: Path) -> Iterator[tuple[int, float]]:
-    """Number of values and bytes of every tensor, from the JSON at the head of each safetensors file."""
+    """Number of values and bytes of every tensor, from the JSON at the head of each safetensors file.
+
+    Weights that bitsandbytes packed, two in a byte, come with 0 bytes, and what it needs to unpack them does not count.
+    """
     for path in sorted(folder.glob("*.safetensors")):
         try:
             with path.open("rb") as file:
@@ -142,9 +145,15 @@ def _weights(folder: Path) -> Iterator[tuple[int, float]]:
                 if length > path.stat().st_size:
                     raise ValueError("it is cut short")
                 head = json.loads(file.read(length))
-            tensors = [tensor for name, tensor in head.items() if name != "__metadata__"]
-            if 8 + length + max(tensor["data_offsets"][1] for tensor in tensors) != path.stat().st_size:
+            tensors = {name: tensor for name, tensor in head.items() if name != "__metadata__"}
+            if 8 + length + max(tensor["data_offsets"][1] for tensor in tensors.values()) != path.stat().st_size:
                 raise ValueError("it is cut short")
-            yield from ((prod(t["shape"]), prod(t["shape"]) * _BYTES.get(t["dtype"], 1)) for t in tensors)
+            packed = {name for name in tensors if f"{name}.absmax" in tensors}
+            for name, tensor in tensors.items():
+                count = prod(tensor["shape"])
+                if name in packed:
+                    yield 2 * count, 0
+                elif name.rpartition(".")[0] not in packed and name.rpartition(".quant_state")[0] not in packed:
+                    yield count, count * _BYTES.get(tensor["dtype"], 1)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"model {folder}: {path.name} is damaged ({error}): get the model again") from None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlvr.config.schema import SCRATCH, RunConfig, StageConfig
-from rlvr.models.quantized import adapter_in_float32, is_quantized, require_bitsandbytes
+from rlvr.models.quantized import adapter_in_float32, is_4bit, require_bitsandbytes
 from rlvr.models.spectrum_files import read_unfrozen
 from rlvr_rewards.errors import UserError
 
@@ -37,7 +37,7 @@ def check_weights(config: "TrainingConfig", run: RunConfig) -> None:
         read_unfrozen(config.spectrum.parameters)
     if config.lora and config.lora.qlora:
         require_bitsandbytes()
-    elif run.model.path != SCRATCH and is_quantized(model_folder(run.model.path)) and _is_first(config, run):
+    elif run.model.path != SCRATCH and is_4bit(model_folder(run.model.path)) and _is_first(config, run):
         raise UserError(
             f"stage {config.name}: model {run.model.path} is saved in 4 bits, on which only a QLoRA adapter can be "
             "trained: set qlora = true in [stage.lora], or take the model that it was made from"
@@ -80,14 +80,15 @@ def optimizer_arguments(config: "TrainingConfig") -> dict[str, Any]:
     asked = str(config.trl.get("optim", ""))
     if asked.startswith("paged_") and not torch.cuda.is_available():
         other = asked.removeprefix("paged_")
-        raise UserError(f"stage {config.name}: trl.optim {asked} pages to and from a GPU, and there is none: {other}")
+        where = f"stage {config.name}: trl.optim {asked}"
+        raise UserError(f"{where} pages to and from a GPU, and here is none: set it to {other}")
     uses_paging = config.lora is not None and config.lora.qlora and torch.cuda.is_available()
     return {"optim": "paged_adamw_32bit"} if uses_paging else {}
 
 
 def settle_adapter(model: Any, config: "TrainingConfig") -> None:
     """Sets right what TRL did to the adapter of a trainer's model, before its optimizer is made."""
-    if config.lora and config.lora.qlora:
+    if config.lora:
         adapter_in_float32(model)
 
 

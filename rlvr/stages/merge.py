@@ -5,7 +5,7 @@ What is saved is opened again and compared with the model that still had its las
 
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ from rlvr.pipeline.trained_weights import starts_from_adapter
 from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from rlvr.models.merge import Merge
@@ -28,6 +29,9 @@ class MergeStageConfig(StageConfig):
     Attributes:
         num_prompts: Training tasks, with their golds, on which logits are compared.
     """
+
+    lora: ClassVar[None] = None
+    """What it leaves has no adapter, for the stages after it that ask."""
 
     num_prompts: int = Field(default=16, ge=1)
 
@@ -50,25 +54,41 @@ class MergeStage(Stage):
 
     @classmethod
     def run(cls, config: MergeStageConfig, run: "Run") -> StageResult:
-        from rlvr.models.load import load_tokenizer, open_chain
-        from rlvr.models.merge import merge_measured
+        from rlvr.models.load import load_tokenizer
+        from rlvr.models.merge import logprobs_of
         from rlvr.replacing import new_folder
 
-        path = run.model_before(config)
-        tokenizer = load_tokenizer(path, run.config.model)
-        model, adapters = open_chain(path, run.config.model)
-        if not adapters:
-            raise _nothing_to_merge(config)
-        texts, merges = _texts(config, run, tokenizer), []
-        for merged, merge in merge_measured(model, adapters, texts):
-            model = merged
-            merges.append(_checked(merge, model, config, run))
+        tokenizer = load_tokenizer(run.model_before(config), run.config.model)
+        texts = _texts(config, run, tokenizer)
+        model, merges = _merged(config, run, texts)
+        wanted = logprobs_of(model, texts)
         folder = run.folder.models / config.name
         with new_folder(folder) as target:
             model.save_pretrained(target)
             tokenizer.save_pretrained(target)
-            _check_saved(model, target, texts, config, run)
+            del model  # so that never two models are held
+            _check_saved(target, texts, wanted, config, run)
         return StageResult(folder, _numbers(merges))
+
+
+def _merged(config: MergeStageConfig, run: "Run", texts: list[list[int]]) -> "tuple[PreTrainedModel, list[Merge]]":
+    """The model with all adapters merged, on the GPU where there is one, and what each changed."""
+    from rlvr.models.load import open_chain
+    from rlvr.models.merge import merge_measured
+
+    model, adapters = open_chain(run.model_before(config), run.config.model)
+    if not adapters:
+        raise _nothing_to_merge(config)
+    merges = []
+    for model, merge in merge_measured(_on_device(model), adapters, texts):  # noqa: B020 - the same model, merged further
+        merges.append(_checked(merge, model, config, run))
+    return model, merges
+
+
+def _on_device(model: "PreTrainedModel") -> "PreTrainedModel":
+    import torch
+
+    return model.to("cuda") if torch.cuda.is_available() else model  # pyright: ignore[reportArgumentType]
 
 
 def _nothing_to_merge(config: MergeStageConfig) -> UserError:
@@ -120,7 +140,7 @@ def _checked(merge: "Merge", model: "PreTrainedModel", config: MergeStageConfig,
 
 
 def _check_saved(
-    model: "PreTrainedModel", folder: Path, texts: list[list[int]], config: MergeStageConfig, run: "Run"
+    folder: Path, texts: list[list[int]], wanted: "list[torch.Tensor]", config: MergeStageConfig, run: "Run"
 ) -> None:
     """Opens what was written, and compares.
 
@@ -130,8 +150,7 @@ def _check_saved(
     from rlvr.models.load import load_model
     from rlvr.models.merge import TOLERANCE, logprobs_of, mean_kl
 
-    wanted = logprobs_of(model, texts)
-    gap = mean_kl(wanted, logprobs_of(load_model(str(folder), run.config.model), texts))
+    gap = mean_kl(wanted, logprobs_of(_on_device(load_model(str(folder), run.config.model)), texts))
     if not gap <= TOLERANCE["float32"]:
         raise WorkError(f"stage {config.name}: the saved model is not the merged one: mean KL {gap:.1e} nats a token")
 

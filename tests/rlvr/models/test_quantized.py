@@ -12,8 +12,9 @@ from rlvr.config.schema import ModelConfig, ScratchConfig
 from rlvr.models.adapters import LoraSettings, peft_config
 from rlvr.models.load import load_model, load_tokenizer
 from rlvr.models.merge import logprobs_of, mean_kl
-from rlvr.models.quantized import BYTES_PER_WEIGHT, adapter_in_float32, is_quantized
+from rlvr.models.quantized import BYTES_PER_WEIGHT, adapter_in_float32, is_4bit
 from rlvr.models.scratch import make_scratch_model
+from rlvr.models.shape import shape_of
 from rlvr_envs import make
 from rlvr_rewards import UserError
 
@@ -49,13 +50,13 @@ def test_a_weight_takes_the_bytes_that_the_estimate_counts(tmp_path):
     assert taken / weights == pytest.approx(BYTES_PER_WEIGHT, rel=1e-3)
 
 
-def test_a_chain_is_merged_before_it_is_quantized(tiny, tmp_path):
+def test_a_chain_is_merged_before_it_is_4bit(tiny, tmp_path):
     adapted = get_peft_model(load_model(str(tiny), ModelConfig(), four_bit=True), peft_config(LoraSettings(r=4)))
     torch.manual_seed(0)
     with torch.no_grad():
         for name, weights in adapted.named_parameters():
             if "lora_" in name:
-                weights.normal_(std=0.5)
+                weights.normal_(std=0.1)
     wanted = logprobs_of(adapted, TEXTS)
     adapted.save_pretrained(tmp_path / "sft")
     whole = load_model(str(tmp_path / "sft"), ModelConfig())
@@ -71,7 +72,9 @@ def test_a_model_saved_in_4_bits_takes_an_adapter_and_nothing_else(tiny, tmp_pat
     saved = tmp_path / "four"
     load_model(str(tiny), ModelConfig(dtype="bfloat16"), four_bit=True).save_pretrained(saved)
     load_tokenizer(str(tiny), ModelConfig()).save_pretrained(saved)
-    assert is_quantized(saved) and not is_quantized(tiny)
+    assert is_4bit(saved) and not is_4bit(tiny)
+    shape, whole = shape_of(ModelConfig(path=str(saved))), shape_of(ModelConfig(path=str(tiny)))
+    assert shape and whole and (shape.num_params, shape.bytes_per_weight) == (whole.num_params, 2)
     assert layers(load_model(str(saved), ModelConfig(), four_bit=True))
     with pytest.raises(UserError, match="qlora = true"):
         load_model(str(saved), ModelConfig(), train_all=True)

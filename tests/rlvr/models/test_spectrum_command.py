@@ -25,7 +25,6 @@ def test_it_shows_the_types_and_writes_the_list(tiny, tmp_path, capsys):
     [
         (["nobody/has-this"], "not on this machine"),
         (["."], "found no matrix"),
-        (["x", "--top-percent", "0"], "above 0"),
     ],
 )
 def test_what_cannot_be_scanned_is_said(tmp_path, monkeypatch, capsys, options, says):

@@ -38,11 +38,18 @@ SETTINGS
 """
 
 REWARD = """
+import os, signal
+from pathlib import Path
 from rlvr_rewards import reward
+
+STOP = Path(__file__).with_name("stop")
 
 @reward
 def varied(completion: str) -> float:
-    '''What a model from nothing earns as well, so that every step teaches something.'''
+    '''What a model from nothing earns as well, so that every step teaches something; ends the run once if told to.'''
+    if STOP.exists() and not completion.endswith("</answer>"):
+        STOP.unlink()
+        os.kill(os.getpid(), signal.SIGTERM)
     return 1.0 if completion.endswith("</answer>") else sum(completion.encode()) % 7 / 7
 """
 
@@ -107,6 +114,8 @@ def test_an_unknown_module_for_spectrum_is_named(run, capsys):
 
 def test_qlora_trains_two_stages_on_a_cpu_goes_on_and_leaves_float32_adapters(run, tmp_path, capsys):
     pytest.importorskip("bitsandbytes", reason="needs the qlora extra")
+    (tmp_path / "stop").touch()
+    assert run("[stage.lora]\nr = 4\nqlora = true") == 143
     assert run("[stage.lora]\nr = 4\nqlora = true") == 0
     folder = tmp_path / "run"
     losses = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -125,4 +134,5 @@ def test_paging_without_a_gpu_is_refused_by_name(run, capsys):
     if torch.cuda.is_available():
         pytest.skip("here is a GPU")
     assert run("[stage.lora]\nr = 4", "--set", "stage.sft.trl.optim=paged_adamw_8bit") == 2
-    assert "paged_adamw_8bit pages to and from a GPU" in capsys.readouterr().err
+    said = " ".join(capsys.readouterr().err.split())
+    assert "paged_adamw_8bit pages to and from a GPU, and here is none: set it to adamw_8bit" in said
