@@ -80,7 +80,7 @@ class Pairing:
             **{f"dropped/{why}": float(n) for why, n in sorted(self.dropped.items())},
         }
         if self.pairs:
-            found["margin"] = sum(pair.margin for pair in self.pairs) / len(self.pairs)
+            found["reward_margin"] = sum(pair.margin for pair in self.pairs) / len(self.pairs)
             found["chosen_longer_tokens"] = sum(pair.longer for pair in self.pairs) / len(self.pairs)
         return found
 

@@ -174,7 +174,7 @@ def _from_groups(config: PreferenceConfig, run: "Run", start: Start) -> Sequence
         )
     numbers = found.numbers()
     run.console.print(
-        f"[dim]{config.name}: {len(found.pairs)} pairs from {len(plan.tasks)} groups, margin {numbers['margin']:.2f}, "
+        f"[dim]{config.name}: {len(found.pairs)} pairs from {len(plan.tasks)} groups, margin {numbers['reward_margin']:.2f}, "
         f"the better {numbers['chosen_longer_tokens']:+.1f} tokens longer on average{without}[/]"
     )
     preferences = [_preference(pair) for pair in found.pairs[: config.num_pairs]]

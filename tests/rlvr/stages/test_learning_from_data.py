@@ -120,7 +120,7 @@ def test_sft_measures_what_is_held_out_and_reads_its_loss(run):
 def test_dpo_learns_from_pairs_of_groups_that_it_traced(run):
     metrics = entry(run, "dpo")["metrics"]
     pairs = [json.loads(line) for line in (run / "data/dpo.jsonl").read_text().splitlines()]
-    assert metrics["pairs"] == len(pairs) > 0 and metrics["margin"] > 0
+    assert metrics["pairs"] == len(pairs) > 0 and metrics["reward_margin"] > 0
     traced = rows(run, "dpo")
     assert len(traced) == 30 * 4 and len({row["seed"] for row in traced}) == 30 * 4
     texts = {(row["task_id"], row["completion"]): row["reward"] for row in traced}
