@@ -9,9 +9,9 @@ from pydantic import Field
 from rlvr.config.schema import RunConfig
 from rlvr.engine.samplers import SamplerName
 from rlvr.installed import require_vllm
-from rlvr.models.adapters import is_adapter
 from rlvr.models.memory import Workload
 from rlvr.models.room import check_budget
+from rlvr.pipeline.trained_weights import starts_from_adapter
 from rlvr.pipeline.training import TrainingConfig, batch_arguments
 from rlvr.pipeline.training_stage import Start, TrainingStage
 from rlvr_envs.seeds import canonical_json
@@ -110,10 +110,16 @@ class GRPOStage(TrainingStage):
         if config.sampler == "vllm":
             require_vllm()
         check_budget(config.name, config.max_new_tokens, run.model)
-        if config.keeps_reference and config.lora is None and _starts_from_adapter(config, run):
+        if config.keeps_reference and config.lora is None and starts_from_adapter(config, run):
             raise UserError(
                 f"stage {config.name}: with trl.beta > 0 it keeps the model that it starts from, which is an adapter "
-                "that TRL cannot open: train an adapter here too ([stage.lora]), or leave trl.beta at 0"
+                "that TRL cannot open: merge it before (a stage of kind merge), train an adapter here too "
+                "([stage.lora]), or leave trl.beta at 0"
+            )
+        if config.lora and config.lora.qlora and config.sampler not in (None, "torch"):
+            raise UserError(
+                f"stage {config.name}: vLLM cannot be given the weights of a base in 4 bits: set sampler to torch, or "
+                "train a LoRA on the base as it is saved (qlora = false)"
             )
 
     @classmethod
@@ -145,6 +151,11 @@ class GRPOStage(TrainingStage):
             run.console.print(
                 f"[yellow]{config.name}: {', '.join(found)} restricts what is sampled, while the update takes it for "
                 "samples of the whole distribution: its gradient is biased[/]"
+            )
+        if config.lora and config.lora.dropout:
+            run.console.print(
+                f"[yellow]{config.name}: lora.dropout {config.lora.dropout:g} is off while groups are sampled and on in "
+                "the update, which then learns for another policy than it sampled from: leave it at 0[/]"
             )
         traces = TraceWriter(run.folder.traces, config.name, "train")
         traces.drop_after(start.step)
@@ -209,11 +220,3 @@ def _check_sampling(config: GRPOStageConfig) -> None:
             f"stage {config.name}: trl.steps_per_generation {per_generation} is no multiple of the {passes} passes of "
             "a step: completions are sampled for whole steps"
         )
-
-
-def _starts_from_adapter(config: GRPOStageConfig, run: RunConfig) -> bool:
-    from rlvr.pipeline.run import start_of
-
-    start = start_of(config, run)
-    stages = {stage.name: stage for stage in run.stage}
-    return getattr(stages[start], "lora", None) is not None if start in stages else is_adapter(run.model.path)
