@@ -12,6 +12,10 @@ from rlvr.traces.columns import whole
 from rlvr.traces.fields import literal, once_each, prompt_text
 from rlvr_rewards.errors import UserError
 
+_START, _END = "\ue000", "\ue001"
+"""Set around what is found; a text that has such a character of its own is searched without it."""
+_UNMARKED = re.compile(f"[{_START}{_END}]")
+
 
 class Where(StrEnum):
     """Which texts are searched."""
@@ -55,6 +59,10 @@ class Search:
         names = {Where.COMPLETIONS: ["completion"], Where.PROMPTS: ["messages"]}
         return names.get(self.where, ["completion", "messages"])
 
+    @property
+    def _pattern(self) -> str:
+        return self.text if self.regex else literal(self.text)
+
     def mask(self, table: pa.Table) -> pa.Array:
         """In which rows it is found."""
         masks = []
@@ -65,16 +73,23 @@ class Search:
         return masks[0] if len(masks) == 1 else pc.or_(*masks)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where it stands in a text that is shown, as start and end; none where Python reads the pattern otherwise."""
-        try:
-            found = re.compile(self.text if self.regex else re.escape(self.text), re.IGNORECASE * self.ignore_case)
-        except re.error:
-            return []
-        return [match.span() for match in found.finditer(text) if match.end() > match.start()]
+        """Where it stands in a text that is shown, as start and end; by RE2 as well, so that no pattern takes for ever."""
+        pattern = f"(?i){self._pattern}" if self.ignore_case else self._pattern
+        marked = pc.replace_substring_regex(pa.array([_UNMARKED.sub(" ", text)]), pattern, f"{_START}\\0{_END}")[
+            0
+        ].as_py()
+        spans, at, start = [], 0, 0
+        for piece in re.split(f"({_START}|{_END})", marked):
+            if piece == _START:
+                start = at
+            elif piece == _END:
+                spans += [(start, at)] if at > start else []
+            else:
+                at += len(piece)
+        return spans
 
     def _found(self, texts: pa.Array) -> pa.Array:
-        pattern = self.text if self.regex else literal(self.text)
-        return pc.fill_null(pc.match_substring_regex(texts, pattern, ignore_case=self.ignore_case), False)
+        return pc.fill_null(pc.match_substring_regex(texts, self._pattern, ignore_case=self.ignore_case), False)
 
     def _found_in_prompts(self, messages: pa.Array) -> pa.Array:
         """Siblings share their prompt, so each prompt is opened once; a plain text is first looked for in the JSON."""

@@ -79,6 +79,8 @@ def test_a_text_is_found(index, search, count):
 def test_where_a_text_stands_in_what_is_shown():
     assert Search("aB").spans("xabAB") == [(1, 3), (3, 5)]
     assert Search("a*", regex=True).spans("baa") == [(1, 3)]
+    assert Search("x|AB", regex=True).spans("日xab\ue000ab") == [(1, 2), (2, 4), (5, 7)]
+    assert Search("(a+)+$", regex=True).spans("a" * 30_000 + "!") == []  # for ever, where one goes back and tries again
 
 
 def test_a_bad_pattern_or_nothing_to_search_is_one_clear_line():
