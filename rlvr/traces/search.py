@@ -73,7 +73,7 @@ class Search:
         return masks[0] if len(masks) == 1 else pc.or_(*masks)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where it stands in a text that is shown, as start and end; by RE2 as well, so that no pattern takes for ever."""
+        """Where it stands in a text that is shown, as start and end; by RE2 too: no pattern takes for ever."""
         pattern = f"(?i){self._pattern}" if self.ignore_case else self._pattern
         marked = pc.replace_substring_regex(pa.array([_UNMARKED.sub(" ", text)]), pattern, f"{_START}\\0{_END}")[
             0
