@@ -71,19 +71,20 @@ def _version(name: str) -> str | None:
         return None
 
 
-def require(what: str, *modules: str) -> None:
+def require(what: str, *modules: str, extra: str = "train") -> None:
     """Refuses to go on where a module is missing, naming the install that brings it.
 
     Args:
         what: What needs the modules, such as `rlvr eval`.
-        *modules: Top-level modules of the extra `train`.
+        *modules: Top-level modules of the extra.
+        extra: Which one brings them.
 
     Raises:
         UserError: One of them is not installed.
     """
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
-        raise UserError(f"{what} needs {', '.join(missing)}: pip install 'rlvr[train]' (rlvr doctor says more)")
+        raise UserError(f"{what} needs {', '.join(missing)}: pip install 'rlvr[{extra}]' (rlvr doctor says more)")
 
 
 def require_gguf() -> None:

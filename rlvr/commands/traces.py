@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from rlvr.installed import require
 
-    require("rlvr traces", "pyarrow")
+    require("rlvr traces", "pyarrow", extra="tui")
     from rlvr.console import console
     from rlvr_rewards import UserError
 

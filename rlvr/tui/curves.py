@@ -122,7 +122,7 @@ class Curves(Lines):
         start = max(0, min(column - len(step) // 2, width - len(step)))
         first, last = str(self.steps[0]), str(self.steps[-1])
         line = [" "] * width
-        for at, text in ((0, first), (width - len(last), last)):
+        for at, text in ((0, first), (width - len(last), last)) if len(self.steps) > 1 else ():
             if at + len(text) < start or at > start + len(step):  # what would touch the cursor's step is left out
                 line[at : at + len(text)] = text
         before, after = "".join(line[:start]), "".join(line[start + len(step) :])

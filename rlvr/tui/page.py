@@ -51,7 +51,7 @@ class Top(Lines, can_focus=False):
             last = index == len(self.left) - 1
             pieces += [(" › ", "faint")] if index else []
             pieces.append((visible(name).replace("\n", " "), "title" if last else "dim"))
-        room = self.size.width - width_of(self.right) - 1
+        room = self.size.width - width_of(self.right) - 2
         over = width_of(pieces) - room
         if over > 0 and len(pieces) > 2:  # the beginning of the way is left out first
             while over > 0 and len(pieces) > 2:
@@ -59,7 +59,7 @@ class Top(Lines, can_focus=False):
                 del pieces[1:3]
             pieces.insert(1, ("… ", "faint"))
         blank = max(room - width_of(pieces), 0)
-        return self.strip([*pieces, (" " * blank, ""), *self.right], self.size.width)
+        return self.strip([*pieces, (" " * (blank + 1), ""), *self.right], self.size.width)
 
 
 class Keys(Lines, can_focus=False):
