@@ -175,7 +175,8 @@ def _from_groups(config: PreferenceConfig, run: "Run", start: Start) -> Sequence
     numbers = found.numbers()
     run.console.print(
         f"[dim]{config.name}: {len(found.pairs)} pairs from {len(plan.tasks)} groups, "
-        f"margin {numbers['reward_margin']:.2f}, the better {numbers['chosen_longer_tokens']:+.1f} tokens longer on average{without}[/]"
+        f"margin {numbers['reward_margin']:.2f}, "
+        f"the better {numbers['chosen_longer_tokens']:+.1f} tokens longer on average{without}[/]"
     )
     preferences = [_preference(pair) for pair in found.pairs[: config.num_pairs]]
     lines = (json.dumps(_columns(preference), ensure_ascii=False) + "\n" for preference in preferences)
