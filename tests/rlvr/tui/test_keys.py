@@ -40,9 +40,9 @@ def test_from_the_runs_down_and_back_up(walk):
 
 def test_stages_and_the_table_of_steps(walk):
     async def steps(walk):
-        await walk.press("left_square_bracket")
-        walk.sees("step 0")
-        await walk.press("right_square_bracket", "s")
+        await walk.press("left_square_bracket", "enter")
+        walk.sees("evaluate-grpo · test › step 0", "8 groups")
+        await walk.press("escape", "right_square_bracket", "s")
         walk.sees("zero-var", "steps")
         await walk.press("home", "enter")
         walk.sees("step 1")
