@@ -11,36 +11,35 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlvr.commands._arguments import at_least, number_from_zero
-
 if TYPE_CHECKING:
+    from rlvr.engine.samplers import SamplerSettings
+    from rlvr.engine.sampling import SamplingParams
     from rlvr.evaluation.evaluate import Exam
     from rlvr.traces.store import TraceWriter
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    from rlvr.commands._arguments import at_least
+    from rlvr.commands._sampling import add_sampling
+
     parser.add_argument("--model", required=True, metavar="PATH|ID|FILE.gguf|URL", help="a model; see above")
     parser.add_argument("--env", required=True, help='NAME, "NAME?option=value" or FILE.py:NAME')
     parser.add_argument("--n", type=at_least(1), default=500, help="tasks (default 500)")
     parser.add_argument("--samples", type=at_least(1), default=1, help="completions a task (default 1)")
-    parser.add_argument("--temperature", type=number_from_zero, default=1.0, help="0 is greedy (default 1)")
     parser.add_argument("--seed", type=at_least(0), default=0, help="decides tasks and samples (default 0)")
     parser.add_argument("--split", default="test", help="which split (default test)")
-    parser.add_argument("--max-new-tokens", type=at_least(1), default=256, help="of one completion (default 256)")
-    parser.add_argument(
-        "--sampler", choices=("torch", "vllm", "auto"), default="torch", help="what samples (default torch)"
-    )
+    add_sampling(parser)
     parser.add_argument("--json", metavar="OUT", help="write the results as JSON, rows as in a run's results.json")
     parser.add_argument("--traces", metavar="DIR", help="keep every completion; read them with rlvr traces DIR")
     parser.add_argument("--force", action="store_true", help="replace OUT, and this model's traces in DIR")
 
 
 def run(args: argparse.Namespace) -> int:
-    from rlvr.installed import require, require_vllm
+    from rlvr.commands._sampling import sampler_settings, sampling_params
+    from rlvr.installed import require
 
     require("rlvr eval", "torch", "transformers", "pyarrow")
-    if args.sampler == "vllm":
-        require_vllm()
+    sampler, params = sampler_settings(args), sampling_params(args)  # what is refused, is so before anything loads
     from rlvr.pipeline.environment import prepare_process, quiet_libraries
 
     prepare_process()
@@ -56,27 +55,31 @@ def run(args: argparse.Namespace) -> int:
     with replacing(args.json, args.force) if args.json else contextlib.nullcontext() as out:
         traces = _trace_writer(args, _stage_name(args.model))
         quiet_libraries()
-        rows = _measure(args, exam, traces)
+        rows = _measure(args, exam, params, sampler, traces)
         if out:
             out.write((json.dumps(rows, indent=1) + "\n").encode())
     return 0
 
 
-def _measure(args: argparse.Namespace, exam: "Exam", traces: "TraceWriter | None") -> list[dict[str, Any]]:
+def _measure(
+    args: argparse.Namespace,
+    exam: "Exam",
+    params: "SamplingParams",
+    sampler: "SamplerSettings",
+    traces: "TraceWriter | None",
+) -> list[dict[str, Any]]:
     """Evaluates, shows every metric, and returns the rows."""
     from rlvr.config.schema import ModelConfig
     from rlvr.console import console
-    from rlvr.engine.sampling import SamplingParams
     from rlvr.evaluation.evaluate import evaluate
     from rlvr.evaluation.policy import load_policy
     from rlvr.evaluation.results import result_rows
     from rlvr.evaluation.table import show_model
     from rlvr.progress import progress_bar
 
-    stage, params = _stage_name(args.model), SamplingParams(args.max_new_tokens, args.temperature)
-    err = console(stderr=True)
+    stage, err = _stage_name(args.model), console(stderr=True)
     policy = load_policy(
-        args.model, ModelConfig(path=args.model), exam.env, params, exam.split, exam.seed, args.sampler, err.print
+        args.model, ModelConfig(path=args.model), exam.env, params, exam.split, exam.seed, sampler, err.print
     )
     with contextlib.closing(policy), progress_bar(err, stage, len(exam.tasks)) as advance:
         evaluation = evaluate(stage, policy, exam, traces, on_tasks=advance)

@@ -1,17 +1,18 @@
-"""Which sampler a run uses: `torch`, `vllm`, or by the machine; each behind one way to be given the model's weights."""
+"""Which sampler a run uses, by its name or by the machine; each behind one way to be given the model's weights."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from rlvr.engine.sampling import Sampler
+from rlvr.engine.sampling import Sampler, SamplingParams
 from rlvr.models.adapters import base_of, is_adapter
 from rlvr.models.chat import end_of_turn_ids, pad_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-SamplerName = Literal["torch", "vllm", "auto"]
-"""`auto`: vLLM on a CUDA GPU where it is installed, otherwise torch."""
+SamplerName = Literal["torch", "vllm", "vllm-server", "auto"]
+"""`auto`: vLLM in this process on a CUDA GPU where it is installed, otherwise torch."""
 
 
 class SamplerSource(Protocol):
@@ -26,6 +27,33 @@ class SamplerSource(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class SamplerSettings:
+    """Which sampler, and what it is set up with.
+
+    Attributes:
+        name: Which.
+        servers: URLs, of `vllm-server`.
+        answer_s: How long a server may take for one completion.
+        patience_s: How long a server may be away.
+        group_port: For weights over NCCL.
+        max_length: Tokens of prompt and completion together that vLLM in this process is loaded for.
+        gpu_memory_share: Of the card that vLLM in this process takes.
+        sleeps: Whether it gives its memory back between sampling and update.
+        trust_remote_code: Whether the model's own code may run.
+    """
+
+    name: SamplerName = "torch"
+    servers: tuple[str, ...] = ()
+    answer_s: float = 600.0
+    patience_s: float = 240.0
+    group_port: int = 51216
+    max_length: int | None = None
+    gpu_memory_share: float = 0.3
+    sleeps: bool = False
+    trust_remote_code: bool = False
+
+
 class _TorchSource:
     """The model samples itself: nothing to copy, nothing to free."""
 
@@ -35,46 +63,67 @@ class _TorchSource:
     def holding(self, model: Any) -> Sampler:
         from rlvr.engine.torch_sampler import TorchSampler
 
-        return TorchSampler(model, end_of_turn_ids(model, self.tokenizer), pad_id(self.tokenizer))
+        eos_ids = end_of_turn_ids(model, self.tokenizer)
+        return TorchSampler(model, eos_ids, pad_id(self.tokenizer), tokenizer=self.tokenizer)
 
     def close(self) -> None:
         pass
 
 
 def sampler_source(
-    name: SamplerName,
+    settings: SamplerSettings,
     path: str,
     model: Any,
     tokenizer: "PreTrainedTokenizerBase",
-    *,
     say: Callable[[str], None],
-    **vllm_settings: Any,
 ) -> SamplerSource:
-    """The source of that name.
+    """The source that the settings name.
 
     Args:
-        name: Which.
+        settings: Which sampler, and what it is set up with.
         path: The folder or hub id that the model was opened from.
         model: The model.
         tokenizer: Its tokenizer.
         say: Told what takes long.
-        **vllm_settings: Further arguments of `VLLMSampler`; `torch` needs none.
 
     Raises:
-        UserError: It is vLLM, and that is not installed, or in a version that TRL does not support.
+        UserError: It is vLLM in this process, and that is not installed, or in a version that TRL does not support.
     """
-    if resolve(name) == "torch":
+    name = resolve(settings.name)
+    if name == "torch":
         return _TorchSource(tokenizer)
+    eos_ids = end_of_turn_ids(model, tokenizer)
+    if name == "vllm-server":
+        from rlvr.engine.vllm_server import ServerSampler
+
+        return ServerSampler(
+            settings.servers,
+            eos_ids,
+            answer_s=settings.answer_s,
+            patience_s=settings.patience_s,
+            group_port=settings.group_port,
+            say=say,
+        )
     from rlvr.engine.vllm_sampler import VLLMSampler
     from rlvr.installed import require_vllm
 
     require_vllm()
-    while is_adapter(path):  # vLLM reads the configuration alone, which an adapter has from its base
-        path = base_of(path)
-    return VLLMSampler(path, end_of_turn_ids(model, tokenizer), say=say, **vllm_settings)
+    base = path
+    while is_adapter(base):  # vLLM reads the configuration alone, which an adapter has from its base
+        base = base_of(base)
+    return VLLMSampler(
+        base,
+        eos_ids,
+        tokenizer=path,
+        max_length=settings.max_length,
+        gpu_memory_share=settings.gpu_memory_share,
+        sleeps=settings.sleeps,
+        trust_remote_code=settings.trust_remote_code,
+        say=say,
+    )
 
 
-def resolve(name: SamplerName) -> Literal["torch", "vllm"]:
+def resolve(name: SamplerName) -> Literal["torch", "vllm", "vllm-server"]:
     """What `auto` means on this machine; other names mean themselves."""
     if name != "auto":
         return name
@@ -85,7 +134,15 @@ def resolve(name: SamplerName) -> Literal["torch", "vllm"]:
     return "vllm" if torch.cuda.is_available() and has_vllm() else "torch"
 
 
-def biases(settings: Any) -> Sequence[str]:
-    """Those of TRL's settings that make samples come from another distribution than the one that is learned."""
-    off: dict[str, tuple[Any, ...]] = {"top_p": (None, 1.0), "top_k": (None, 0), "min_p": (None, 0.0)}
-    return [f"trl.{name} {getattr(settings, name)}" for name in off if getattr(settings, name) not in off[name]]
+def biases(params: SamplingParams) -> Sequence[str]:
+    """What makes samples come from another distribution than the one that is learned, under the names of settings.
+
+    Temperature does not: the update divides by it too. Nor do stop strings: where a completion ends follows from its
+    tokens, each of which was drawn from the whole distribution.
+    """
+    off = SamplingParams(max_new_tokens=params.max_new_tokens)
+    names = {"top_p": "trl.top_p", "top_k": "trl.top_k", "min_p": "trl.min_p", "min_new_tokens": "min_new_tokens"}
+    found = {
+        written: getattr(params, name) for name, written in names.items() if getattr(params, name) != getattr(off, name)
+    }
+    return [f"{name} {value}" for name, value in found.items()]

@@ -36,6 +36,7 @@ class GroupTrainer(GRPOTrainer):
         env: The environment that the tasks are of.
         reward: What completions earn.
         make_sampler: Makes the sampler from the model that is trained.
+        params: How completions are drawn.
         traces: Where a row for every completion goes.
         origin: The run, stage and seed.
         share_prompts: Whether the update computes the prompt of a group once, where the model allows it.
@@ -48,6 +49,7 @@ class GroupTrainer(GRPOTrainer):
         env: Environment,
         reward: Reward,
         make_sampler: Callable[[Any], Sampler],
+        params: SamplingParams,
         traces: TraceWriter,
         origin: Origin,
         share_prompts: bool = True,
@@ -55,7 +57,7 @@ class GroupTrainer(GRPOTrainer):
     ) -> None:
         super().__init__(reward_funcs=reward, **kwargs)
         self.env, self.reward, self.traces, self.origin = env, reward, traces, origin
-        self.make_sampler, self.share_prompts = make_sampler, share_prompts
+        self.make_sampler, self.params, self.share_prompts = make_sampler, params, share_prompts
         self._rollout: Rollout | None = None
         self._failed_before = False
 
@@ -73,7 +75,7 @@ class GroupTrainer(GRPOTrainer):
         rollout = self._require_rollout()
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:
             sampler = self.make_sampler(model)
-            groups = sampler.sample(rollout.requests(prompt_ids), self._sampling_params())
+            groups = sampler.sample(rollout.requests(prompt_ids), self.params)
         for name, value in getattr(sampler, "metrics", {}).items():
             self._log_metric(name, value)
         rollout.prompt_tokens = [len(ids) for ids in prompt_ids]
@@ -138,15 +140,6 @@ class GroupTrainer(GRPOTrainer):
     def _require_rollout(self) -> Rollout:
         assert self._rollout is not None, "TRL generated outside of _generate_and_score_completions"
         return self._rollout
-
-    def _sampling_params(self) -> SamplingParams:
-        return SamplingParams(
-            max_new_tokens=int(self.max_completion_length or 0),
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k or 0,
-            min_p=self.min_p or 0.0,
-        )
 
     def _refuse_reward_that_always_fails(self, rollout: Rollout) -> None:
         """Stops where all of a step failed; of a step of one task, where all of the step before failed too."""

@@ -1,9 +1,9 @@
 """The vLLM engine within this process: loaded without weights, filled with those of the model that is trained.
 
 It never reads weights from disk: it starts with random ones, so that an engine that was not filled, or was filled
-wrongly, is found out at its first batch instead of sampling from a policy of yesterday. How it is filled is how TRL's
-colocate mode does it (`trl.generation.vllm_generation`, 1.16), for models that are not sharded.
-Not here: requests and completions (`vllm_sampler`), and the comparison of log-probs (`vllm_guard`).
+wrongly, is found out at its first batch instead of sampling from a policy of yesterday. It is set up as TRL's colocate
+mode does it (`trl.generation.vllm_generation`, 1.16), for models that are not sharded.
+Not here: how it is filled (`vllm_weights`), requests and completions (`vllm_sampler`), the guard (`vllm_guard`).
 """
 
 import os
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlvr.engine.sampling import MAX_ROWS
+from rlvr.engine.vllm_weights import vllm_rank
 from rlvr_rewards.errors import UserError, one_line
 
 _KV_CACHE_BYTES = 2**30
@@ -29,12 +30,18 @@ class EngineSettings:
         max_rows: Completions under way at once.
         gpu_memory_share: Of the card's memory that weights and KV cache take, beside the trainer; of no use on a CPU.
         trust_remote_code: Whether the model's own code may run.
+        tokenizer: The folder or hub id of the tokenizer; only stop strings need one.
+        lora_rank: The rank of the adapters that it will take; `None`: none.
+        sleeps: Whether it can give its memory back between two calls; only on a GPU.
     """
 
     max_length: int
     max_rows: int = MAX_ROWS
     gpu_memory_share: float = 0.3
     trust_remote_code: bool = False
+    tokenizer: str | None = None
+    lora_rank: int | None = None
+    sleeps: bool = False
 
 
 def load_engine(path: str, model: Any, settings: EngineSettings) -> Any:
@@ -49,18 +56,22 @@ def load_engine(path: str, model: Any, settings: EngineSettings) -> Any:
         UserError: vLLM cannot load it, or there is not enough memory for its KV cache.
     """
     on_cpu = model.device.type == "cpu"
-    options = _cpu_options(model, settings) if on_cpu else {"gpu_memory_utilization": settings.gpu_memory_share}
+    options = _cpu_options(model, settings) if on_cpu else _gpu_options(settings)
+    if settings.lora_rank:
+        options |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": vllm_rank(settings.lora_rank)}
+    if settings.tokenizer:
+        options |= {"tokenizer": settings.tokenizer}
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     try:
         if on_cpu:
-            _keep_weights_as_they_are()
+            prepare_for_cpu()
         from vllm import LLM  # pyright: ignore[reportMissingImports]
 
         with _rendezvous():
             return LLM(
                 model=path,
                 load_format="dummy",
-                skip_tokenizer_init=True,
+                skip_tokenizer_init=settings.tokenizer is None,
                 trust_remote_code=settings.trust_remote_code,
                 dtype=_precision(model),
                 max_model_len=settings.max_length,
@@ -77,6 +88,49 @@ def load_engine(path: str, model: Any, settings: EngineSettings) -> Any:
         raise
     except Exception as error:  # vLLM raises many kinds; all mean that this model cannot be loaded so
         raise UserError(_refusal(path, error)) from error
+
+
+def takes_adapters(path: str, trust_remote_code: bool) -> bool:
+    """Whether vLLM can load LoRA adapters beside the model of a folder or of the hub."""
+    from vllm import EngineArgs  # pyright: ignore[reportMissingImports]
+    from vllm.model_executor.models.interfaces import supports_lora  # pyright: ignore[reportMissingImports]
+
+    try:
+        arguments = EngineArgs(model=path, skip_tokenizer_init=True, trust_remote_code=trust_remote_code)
+        config = arguments.create_model_config()
+        return supports_lora(config.registry.resolve_model_cls(config.architectures, config)[0])
+    except Exception as error:  # as in `load_engine`
+        raise UserError(_refusal(path, error)) from error
+
+
+def gpu_bytes_held() -> int:
+    """What this process holds of the GPU's memory in tensors; 0 without a GPU."""
+    import torch
+
+    return torch.cuda.memory_allocated() if torch.cuda.is_available() else 0
+
+
+def memory_line(llm: Any, settings: EngineSettings, trainer_bytes: int) -> str:
+    """What a loaded engine takes, in numbers.
+
+    Args:
+        llm: The engine.
+        settings: How it was loaded.
+        trainer_bytes: What the trainer held of the GPU before.
+    """
+    import torch
+
+    cache = llm.llm_engine.vllm_config.cache_config
+    tokens = cache.num_gpu_blocks * cache.block_size
+    line = f"its KV cache holds {tokens:,} tokens, {tokens // settings.max_length:,} completions of full length"
+    if not torch.cuda.is_available():
+        return line
+    free, total = torch.cuda.mem_get_info()
+    sleeping = " (given back for the update)" if settings.sleeps else ""
+    return (
+        f"{line}; of the GPU's {total / 2**30:.1f} GiB the trainer holds {trainer_bytes / 2**30:.1f}, vLLM takes "
+        f"{settings.gpu_memory_share * total / 2**30:.1f}{sleeping}, {free / 2**30:.1f} are free"
+    )
 
 
 def close_engine(llm: Any, leave_distributed: bool) -> None:
@@ -96,31 +150,6 @@ def close_engine(llm: Any, leave_distributed: bool) -> None:
     gc.collect()
 
 
-def push_weights(model: Any, llm: Any) -> None:
-    """Makes the engine's weights those of the model, and forgets what was cached under the old ones.
-
-    An adapter is merged for the time of the copy.
-    """
-    worker = llm.llm_engine.model_executor.driver_worker
-    worker.model_runner.model.load_weights(named_weights(model))
-    llm.reset_prefix_cache()
-
-
-def named_weights(model: Any) -> Iterator[tuple[str, Any]]:
-    """Every weight under the name that it has in a checkpoint; of a PEFT model, those of the base with the update."""
-    if not hasattr(model, "merge_adapter"):
-        yield from ((name, weight.data) for name, weight in model.named_parameters())
-        return
-    model.merge_adapter()
-    try:
-        for name, weight in model.named_parameters():
-            if model.prefix not in name and "original_module" not in name:
-                name = name.removeprefix("base_model.model.").replace(".base_layer", "")
-                yield name.replace("modules_to_save.default.", ""), weight.data
-    finally:
-        model.unmerge_adapter()
-
-
 def _precision(model: Any) -> str:
     """On a CPU the model's own, so that both agree to rounding; on a GPU the one that training computes in."""
     import torch
@@ -128,6 +157,10 @@ def _precision(model: Any) -> str:
     if model.device.type == "cpu":
         return str(model.dtype).removeprefix("torch.")
     return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+
+
+def _gpu_options(settings: EngineSettings) -> dict[str, Any]:
+    return {"gpu_memory_utilization": settings.gpu_memory_share, "enable_sleep_mode": settings.sleeps}
 
 
 def _cpu_options(model: Any, settings: EngineSettings) -> dict[str, Any]:
@@ -162,13 +195,24 @@ def _kv_cache_bytes(model: Any, settings: EngineSettings) -> int:
     return needed
 
 
-def _keep_weights_as_they_are() -> None:
-    """Switches off the repacking of weights for the CPU's matrix kernels, after which none could be loaded again."""
+def prepare_for_cpu() -> None:
+    """Changes three things inside vLLM for the CPU, before an engine loads.
+
+    Weights are not repacked for the CPU's matrix kernels (oneDNN, SGL), after which none could be loaded again; and the
+    rank of a drawn token, which nobody asked for, is not worth half a minute of compiling at the first batch.
+    """
     import vllm._custom_ops as ops  # pyright: ignore[reportMissingImports]
     import vllm.model_executor.layers.utils as layers  # pyright: ignore[reportMissingImports]
+    import vllm.v1.sample.sampler as sampling  # pyright: ignore[reportMissingImports]
 
     ops._supports_onednn = False
     layers.check_cpu_sgl_kernel = lambda *_: False
+    sampling.batched_count_greater_than = _count_greater
+
+
+def _count_greater(x: Any, values: Any) -> Any:
+    """vLLM's function of this name, not compiled."""
+    return (x >= values).sum(-1)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import torch
 from rlvr.engine.sampling import Completion, Request, SamplingParams
 from rlvr.engine.torch_sampler import restricted
 from rlvr.failure import WorkError
+from rlvr_rewards.errors import UserError
 
 MAX_GAP = 0.05
 """In nats a token, on average."""
@@ -33,9 +34,28 @@ def check_gap(gap: float) -> None:
         )
 
 
+def refuse_too_long(requests: Sequence[Request], params: SamplingParams, max_length: int) -> None:
+    """Refuses prompts that, with their completions, are longer than what vLLM was loaded for.
+
+    Raises:
+        UserError: The longest is; nothing was sampled.
+    """
+    longest = max((len(request.prompt_ids) for request in requests), default=0)
+    if longest + params.max_new_tokens > max_length:
+        raise UserError(
+            f"a prompt of {longest} tokens and max_new_tokens {params.max_new_tokens} do not fit into the {max_length} "
+            "tokens that vLLM was loaded for: lower the budget, or raise trl.vllm_max_model_length (of a server, "
+            "--max-length) up to the model's context"
+        )
+
+
 @torch.no_grad()
 def sampler_gap(
-    model: Any, requests: Sequence[Request], groups: Sequence[Sequence[Completion]], params: SamplingParams
+    model: Any,
+    requests: Sequence[Request],
+    groups: Sequence[Sequence[Completion]],
+    params: SamplingParams,
+    eos_ids: Sequence[int] = (),
 ) -> float:
     """The mean of |log-prob of the sampler − log-prob of the model| over the tokens of up to 8 completions.
 
@@ -44,22 +64,26 @@ def sampler_gap(
         requests: What was asked for.
         groups: What came back, a group for each request.
         params: How it was drawn.
+        eos_ids: Tokens that end a turn, which `min_new_tokens` leaves out.
     """
     rows = [(request.prompt_ids, group[0]) for request, group in zip(requests, groups, strict=True)][:_ROWS]
     was_training = model.training
     model.eval()
     try:
-        gaps = torch.cat([_gaps(model, prompt_ids, completion, params) for prompt_ids, completion in rows])
+        gaps = torch.cat([_gaps(model, prompt_ids, completion, params, eos_ids) for prompt_ids, completion in rows])
     finally:
         model.train(was_training)
     return float(gaps.mean())
 
 
-def _gaps(model: Any, prompt_ids: Sequence[int], completion: Completion, params: SamplingParams) -> torch.Tensor:
+def _gaps(
+    model: Any, prompt_ids: Sequence[int], completion: Completion, params: SamplingParams, eos_ids: Sequence[int]
+) -> torch.Tensor:
     """Of each token of one completion (T,); a token that only one of both could have drawn is left out."""
     tokens_T = torch.tensor(completion.token_ids, device=model.device)
     ids = torch.tensor([[*prompt_ids, *completion.token_ids]], device=model.device)
     logits_TV = model(input_ids=ids, logits_to_keep=len(tokens_T) + 1).logits[0, :-1].float()
+    logits_TV[: params.min_new_tokens, list(eos_ids)] = -torch.inf
     if params.temperature:
         logits_TV = restricted(logits_TV / params.temperature, params)
     ours_T = logits_TV.log_softmax(-1).gather(-1, tokens_T[:, None]).squeeze(-1)

@@ -10,9 +10,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rlvr.engine.sampling import MAX_ROWS, Completion, FinishReason, Request, SamplingParams
-from rlvr.engine.vllm_engine import EngineSettings, close_engine, load_engine, push_weights
-from rlvr.engine.vllm_guard import check_gap, sampler_gap
-from rlvr_rewards.errors import UserError
+from rlvr.engine.vllm_engine import (
+    EngineSettings,
+    close_engine,
+    gpu_bytes_held,
+    load_engine,
+    memory_line,
+    takes_adapters,
+)
+from rlvr.engine.vllm_guard import check_gap, refuse_too_long, sampler_gap
+from rlvr.engine.vllm_weights import HotAdapter, WeightSync, WholeModel, why_merged
+from rlvr_rewards.errors import one_line
 
 _SHORTEST_LIMIT = 4096
 
@@ -23,10 +31,12 @@ class VLLMSampler:
     Args:
         path: The folder or hub id where the model's configuration is.
         eos_ids: Tokens that end a turn.
+        tokenizer: The folder or hub id of its tokenizer, which stop strings need.
         max_length: Tokens of prompt and completion together; by default twice the token budget of the first call and at
             least 4,096, within the model's context.
         max_rows: Completions under way at once.
         gpu_memory_share: See `EngineSettings`.
+        sleeps: Whether vLLM gives its memory back between sampling and the next sync; only on a GPU.
         trust_remote_code: Whether the model's own code may run.
         say: Told what takes long: that vLLM loads, and how long its first batch took.
 
@@ -39,18 +49,22 @@ class VLLMSampler:
         path: str,
         eos_ids: Sequence[int],
         *,
+        tokenizer: str | None = None,
         max_length: int | None = None,
         max_rows: int = MAX_ROWS,
         gpu_memory_share: float = 0.3,
+        sleeps: bool = False,
         trust_remote_code: bool = False,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.path, self.eos_ids, self.max_length, self.say = path, sorted(set(eos_ids)), max_length, say
+        self.tokenizer, self.sleeps = tokenizer, sleeps
         self.max_rows, self.gpu_memory_share, self.trust_remote_code = max_rows, gpu_memory_share, trust_remote_code
         self.metrics: dict[str, float] = {}
+        self.sync: WeightSync = WholeModel()
         self._model: Any = None
         self._llm: Any = None
-        self._synced = self._warm = self._leave_distributed = False
+        self._synced = self._warm = self._has_tokenizer = self._leave_distributed = False
 
     def holding(self, model: Any) -> "VLLMSampler":
         """This sampler, which takes the model's weights as they are now before it samples next."""
@@ -64,17 +78,21 @@ class VLLMSampler:
             UserError: vLLM cannot load the model, or a request does not fit its context; nothing was sampled.
             WorkError: vLLM does not have the model's weights.
         """
+        if self._llm is not None and params.stop and not self._has_tokenizer:
+            self.close()
         if self._llm is None:
             self._load(params)
-        self._refuse_too_long(requests, params)
+        assert self.max_length is not None, "known since it was loaded"
+        refuse_too_long(requests, params, self.max_length)
         fresh = not self._synced
         if fresh:
-            push_weights(self._model, self._llm)
-            self._synced = True
+            self._push()
         groups = self._generate(requests, params)
         if fresh:
-            self.metrics["sampler_gap"] = sampler_gap(self._model, requests, groups, params)
+            self.metrics["sampler_gap"] = sampler_gap(self._model, requests, groups, params, self.eos_ids)
             check_gap(self.metrics["sampler_gap"])
+        if self.sleeps:
+            self._sleep()
         return groups
 
     def close(self) -> None:
@@ -86,34 +104,72 @@ class VLLMSampler:
     def _load(self, params: SamplingParams) -> None:
         import torch
 
+        self._leave_distributed = torch.distributed.is_initialized()
+        self.say("vLLM is loading (seconds on a CPU, up to a minute on a GPU)")
+        started = time.perf_counter()
+        self.sync = self._choose_sync()
+        settings, held = self._engine_settings(params), gpu_bytes_held()
+        self._llm, self.max_length = load_engine(self.path, self._model, settings), settings.max_length
+        self._has_tokenizer = settings.tokenizer is not None
+        self.say(f"vLLM loaded in {time.perf_counter() - started:.0f} s; its first batch is slower than those after it")
+        self.say(memory_line(self._llm, settings, held))
+        if self.sleeps:
+            self._sleep()
+
+    def _engine_settings(self, params: SamplingParams) -> EngineSettings:
         context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         length = self.max_length or max(_SHORTEST_LIMIT, 2 * params.max_new_tokens)
-        settings = EngineSettings(
+        hot = isinstance(self.sync, HotAdapter)
+        return EngineSettings(
             max_length=min(length, context or length),
             max_rows=self.max_rows,
             gpu_memory_share=self.gpu_memory_share,
             trust_remote_code=self.trust_remote_code,
+            tokenizer=self.tokenizer if params.stop else None,
+            lora_rank=self._model.peft_config[self._model.active_adapter].r if hot else None,
+            sleeps=self.sleeps,
         )
-        self._leave_distributed = torch.distributed.is_initialized()
-        self.say("vLLM is loading (seconds on a CPU, up to a minute on a GPU)")
-        started = time.perf_counter()
-        self._llm, self.max_length = load_engine(self.path, self._model, settings), settings.max_length
-        self.say(f"vLLM loaded in {time.perf_counter() - started:.0f} s; its first batch is slower than those after it")
 
-    def _refuse_too_long(self, requests: Sequence[Request], params: SamplingParams) -> None:
-        longest = max((len(request.prompt_ids) for request in requests), default=0)
-        if self.max_length is not None and longest + params.max_new_tokens > self.max_length:
-            raise UserError(
-                f"a prompt of {longest} tokens and max_new_tokens {params.max_new_tokens} do not fit into the "
-                f"{self.max_length} tokens that vLLM was loaded for: lower the budget, or raise "
-                "trl.vllm_max_model_length up to the model's context"
-            )
+    def _choose_sync(self) -> WeightSync:
+        if not hasattr(self._model, "peft_config"):
+            return WholeModel()
+        reason = "vLLM sleeps between the steps" if self.sleeps else why_merged(self._model)
+        if reason is None and not takes_adapters(self.path, self.trust_remote_code):
+            reason = "vLLM takes no adapters for this architecture"
+        return HotAdapter() if reason is None else self._merging(reason)
+
+    def _merging(self, reason: str) -> WholeModel:
+        self.say(f"the adapter is merged and all weights are pushed at every step: {reason}")
+        return WholeModel()
+
+    def _push(self) -> None:
+        if self.sleeps:
+            _empty_cache()
+            self._llm.wake_up(tags=["weights"])
+        try:
+            self.sync.push(self._model, self._llm)
+        except Exception as error:
+            if not isinstance(self.sync, HotAdapter):
+                raise
+            self.sync = self._merging(f"vLLM does not take it as it is ({one_line(error)})")
+            self.sync.push(self._model, self._llm)
+        if self.sleeps:
+            self._llm.wake_up(tags=["kv_cache"])
+        self._synced = True
+
+    def _sleep(self) -> None:
+        """Gives the memory back; the weights are dropped (level 2), since the next sync brings them all again."""
+        self._llm.sleep(level=2)
+        self._synced = False
 
     def _generate(self, requests: Sequence[Request], params: SamplingParams) -> list[list[Completion]]:
+        from vllm import SamplingParams as VLLMParams  # pyright: ignore[reportMissingImports]
+
         prompts = [{"prompt_token_ids": list(request.prompt_ids)} for request in requests for _ in request.seeds]
-        settings = [self._settings(seed, params) for request in requests for seed in request.seeds]
+        shared = vllm_settings(params, self.eos_ids)
+        settings = [VLLMParams(seed=seed, **shared) for request in requests for seed in request.seeds]
         started = time.perf_counter()
-        outputs = self._llm.generate(prompts, settings, use_tqdm=False)
+        outputs = self._llm.generate(prompts, settings, use_tqdm=False, lora_request=self.sync.request)
         if not self._warm:
             self.say(f"vLLM's first batch took {time.perf_counter() - started:.1f} s")
             self._warm = True
@@ -121,21 +177,30 @@ class VLLMSampler:
         completions = iter([_completion(output, begin) for output in outputs])
         return [[next(completions) for _ in request.seeds] for request in requests]
 
-    def _settings(self, seed: int, params: SamplingParams) -> Any:
-        from vllm import SamplingParams as VLLMParams  # pyright: ignore[reportMissingImports]
 
-        return VLLMParams(
-            seed=seed,
-            max_tokens=params.max_new_tokens,
-            temperature=params.temperature,
-            top_p=params.top_p,
-            top_k=params.top_k,
-            min_p=params.min_p,
-            stop_token_ids=self.eos_ids,
-            ignore_eos=True,  # what ends a turn is `eos_ids` alone, as in the other samplers
-            logprobs=0,  # of the drawn token
-            detokenize=False,
-        )
+def _empty_cache() -> None:
+    """What the update freed goes back to the card: vLLM's memory is not the trainer's allocator's."""
+    import torch
+
+    torch.cuda.empty_cache()
+
+
+def vllm_settings(params: SamplingParams, eos_ids: Sequence[int]) -> dict[str, Any]:
+    """How completions are drawn, in vLLM's names; the same for its engine and its servers."""
+    return {
+        "max_tokens": params.max_new_tokens,
+        "min_tokens": params.min_new_tokens,
+        "temperature": params.temperature,
+        "top_p": params.top_p,
+        "top_k": params.top_k,
+        "min_p": params.min_p,
+        "stop": list(params.stop),
+        "stop_token_ids": list(eos_ids),
+        "ignore_eos": True,  # what ends a turn is `eos_ids` alone, as in the other samplers
+        "logprobs": 0,  # of the drawn token
+        "skip_special_tokens": False,  # stop strings may name them
+        "detokenize": bool(params.stop),
+    }
 
 
 def _completion(output: Any, begin: float) -> Completion:

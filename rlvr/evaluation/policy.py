@@ -19,7 +19,7 @@ from rlvr_rewards.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from rlvr.engine.samplers import SamplerName, SamplerSource
+    from rlvr.engine.samplers import SamplerSettings, SamplerSource
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def load_policy(
     params: SamplingParams,
     split: str,
     seed: int,
-    sampler: "SamplerName" = "torch",
+    sampler: "SamplerSettings | None" = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> ClosablePolicy:
     """The model of a folder or of the hub as a policy, on the GPU where there is one; a GGUF file, or a server.
@@ -161,21 +161,21 @@ def load_policy(
     from rlvr.evaluation.gguf_policy import GGUFPolicy, is_gguf
     from rlvr.evaluation.server_policy import ServerPolicy, is_server
 
-    if sampler == "vllm" and (is_gguf(path) or is_server(path)):
-        raise UserError(f"model {path}: it samples by itself: leave the sampler vllm out")
+    if sampler and sampler.name.startswith("vllm") and (is_gguf(path) or is_server(path)):
+        raise UserError(f"model {path}: it samples by itself: leave the sampler {sampler.name} out")
     if is_gguf(path):
         return GGUFPolicy(path, env, params, split, seed)
     if is_server(path):
         return ServerPolicy(path, env, params, split, seed)
     import torch
 
-    from rlvr.engine.samplers import sampler_source
+    from rlvr.engine.samplers import SamplerSettings, sampler_source
     from rlvr.models.load import load_model, load_tokenizer
 
     tokenizer, model = load_tokenizer(path, config), load_model(path, config)
     if torch.cuda.is_available():
         model.to("cuda")  # pyright: ignore[reportArgumentType]
-    source = sampler_source(sampler, path, model, tokenizer, say=say, trust_remote_code=config.trust_remote_code)
+    source = sampler_source(sampler or SamplerSettings(), path, model, tokenizer, say)
     return ModelPolicy(model, tokenizer, env, params, split, seed, source)
 
 

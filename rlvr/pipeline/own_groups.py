@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from rlvr.config.schema import RunConfig, StageConfig
-from rlvr.engine.samplers import SamplerName
-from rlvr.installed import require_vllm
+from rlvr.config.schema import RunConfig
 from rlvr.models.room import check_budget
+from rlvr.pipeline.sampling import SamplingConfig, check_sampling
 
 if TYPE_CHECKING:
     from rlvr.engine.group_samples import GroupPlan, Sampled
@@ -21,28 +20,23 @@ if TYPE_CHECKING:
     from rlvr.pipeline.training_stage import Start
 
 
-class GroupsConfig(StageConfig):
+class GroupsConfig(SamplingConfig):
     """Settings of stages that sample groups before they learn.
 
     Attributes:
         num_tasks: Training tasks of which a group is sampled.
         group_size: Completions a task.
-        max_new_tokens: The token budget of one completion.
         temperature: Of sampling.
-        sampler: What samples, as in `grpo`.
     """
 
     num_tasks: int = Field(default=1000, ge=1)
     group_size: int = Field(default=8, ge=2)
-    max_new_tokens: int = Field(default=64, ge=1)
     temperature: float = Field(default=1.0, gt=0)
-    sampler: SamplerName | None = None
 
 
 def check_groups(config: GroupsConfig, run: RunConfig) -> None:
-    """Refuses a sampler that is not installed, and a budget that leaves no room for a prompt."""
-    if config.sampler == "vllm":
-        require_vllm()
+    """Refuses settings of sampling that cannot work here, and a budget that leaves no room for a prompt."""
+    check_sampling(config)
     check_budget(config.name, config.max_new_tokens, run.model)
 
 
@@ -63,7 +57,9 @@ def groups_plan(config: GroupsConfig, run: "Run", stage: str, round_number: int 
     from rlvr.engine.sampling import SamplingParams
 
     seed = run.seed(stage=stage, purpose="tasks", round=round_number)
-    params = SamplingParams(config.max_new_tokens, config.temperature)
+    params = SamplingParams(
+        config.max_new_tokens, config.temperature, min_new_tokens=config.min_new_tokens, stop=config.stop
+    )
     batches = -(-config.num_tasks // max(1, rows_at_once(config) // config.group_size))
     return GroupPlan(
         env=run.env,
@@ -84,7 +80,7 @@ def begin_groups(config: GroupsConfig, run: "Run", stage: str) -> bool:
     from rlvr.engine.group_samples import begin
 
     shared = run.config.model_dump(mode="json", include={"seed", "env", "reward", "model"})
-    made_from = [config.model_dump(mode="json"), shared]
+    made_from = [config.model_dump(mode="json", exclude=set(config.without_effect)), shared]
     return begin(run.folder.checkpoints / stage, run.folder.traces, stage, made_from)
 
 
@@ -118,13 +114,13 @@ def _sample(plan: "GroupPlan", config: GroupsConfig, run: "Run", start: "Start",
     check_prompts(f"stage {plan.origin.stage}", start.tokenizer, start.model, prompts, config.max_new_tokens)
     if torch.cuda.is_available():
         start.model.to("cuda")  # pyright: ignore[reportArgumentType]
+    settings = config.sampler_settings(run.config.model.trust_remote_code)
     source = sampler_source(
-        config.sampler or "torch",
+        settings,
         start.path,
         start.model,
         start.tokenizer,
-        say=lambda line: run.console.print(f"[dim]{label}: {line}[/]"),
-        trust_remote_code=run.config.model.trust_remote_code,
+        lambda line: run.console.print(f"{label}: {line}", style="dim", markup=False),
     )
     was_training = start.model.training
     with closing(source):

@@ -170,6 +170,7 @@ def _train(
     )
     from rlvr.pipeline.metrics import Metrics
     from rlvr.pipeline.progress import ProgressCallback
+    from rlvr.pipeline.rescue import rescued
     from rlvr.stopping import stop_asks
 
     if start.step:
@@ -182,7 +183,7 @@ def _train(
     guards = DivergenceGuard(config.name), SpaceGuard(config.name, run.folder.path)
     for callback in (*guards, CheckpointMarker(), stop, metrics, progress):
         trainer.add_callback(callback)
-    with stop_asks(stop.request), closing(progress):
+    with stop_asks(stop.request), closing(progress), rescued(trainer):
         trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
     if stop.signal_number is not None:
         saved = f"{config.name}: a checkpoint of step {trainer.state.global_step} is saved; the same command goes on"

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from rlvr.config.schema import RunConfig, StageConfig
-from rlvr.engine.samplers import SamplerName
-from rlvr.installed import require_vllm
+from rlvr.config.schema import RunConfig
 from rlvr.models.room import check_budget
+from rlvr.pipeline.sampling import SamplingConfig, check_sampling
 from rlvr.pipeline.stage import Stage, StageResult
 from rlvr_rewards.errors import UserError, unknown_name
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from rlvr.pipeline.run import Run
 
 
-class EvaluateStageConfig(StageConfig):
+class EvaluateStageConfig(SamplingConfig):
     """Settings of `evaluate`.
 
     Attributes:
@@ -27,8 +26,7 @@ class EvaluateStageConfig(StageConfig):
         num_tasks: Held-out tasks, the same for all.
         num_samples: Completions a task.
         temperature: Of sampling; 0 is greedy.
-        max_new_tokens: The token budget of one completion.
-        sampler: What samples, as in `grpo`; by default `torch`.
+        top_p, top_k, min_p: What is left out of the draw; see `SamplingParams`.
         split: Which tasks.
         metrics: What the closing tables show, and what the policies' paired differences are taken of.
     """
@@ -39,8 +37,9 @@ class EvaluateStageConfig(StageConfig):
     num_tasks: int = Field(default=500, ge=2)
     num_samples: int = Field(default=1, ge=1)
     temperature: float = Field(default=1.0, ge=0)
-    max_new_tokens: int = Field(default=64, ge=1)
-    sampler: SamplerName | None = None
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+    min_p: float = Field(default=0.0, ge=0, le=1)
     metrics: tuple[str, ...] = ("success", "score")
 
 
@@ -58,8 +57,7 @@ class EvaluateStage(Stage):
 
         env = environment_of(run)
         env.require_split(config.split)
-        if config.sampler == "vllm":
-            require_vllm()
+        check_sampling(config)
         check_budget(config.name, config.max_new_tokens, run.model)
         names = [stage.name for stage in run.stage]
         _refuse_second_evaluation(config, run)
@@ -159,8 +157,16 @@ def _evaluate(name: str, config: EvaluateStageConfig, exam: "Exam", run: "Run") 
         baseline = BaselinePolicy(run.env, name, config.split, exam.seed)
         with progress_bar(run.console, name, len(exam.tasks)) as advance:
             return evaluate(name, baseline, exam, traces, None, advance)
-    params = SamplingParams(config.max_new_tokens, config.temperature)
-    model, sampler = run.model_of(name), config.sampler or "torch"
+    params = SamplingParams(
+        config.max_new_tokens,
+        config.temperature,
+        config.top_p,
+        config.top_k,
+        config.min_p,
+        config.min_new_tokens,
+        config.stop,
+    )
+    model, sampler = run.model_of(name), config.sampler_settings(run.config.model.trust_remote_code)
     policy = load_policy(model, run.config.model, run.env, params, config.split, exam.seed, sampler, run.console.print)
     with closing(policy), progress_bar(run.console, name, len(exam.tasks)) as advance:
         return evaluate(name, policy, exam, traces, _steps_of(name, run.config), advance)

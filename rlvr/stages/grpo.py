@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from rlvr.config.schema import RunConfig
-from rlvr.engine.samplers import SamplerName
-from rlvr.installed import require_vllm
+from rlvr.engine.sampling import SamplingParams
+from rlvr.engine.vllm_weights import MAX_RANK
 from rlvr.models.memory import Workload
 from rlvr.models.room import check_budget
+from rlvr.pipeline.sampling import SamplingConfig, check_sampling
 from rlvr.pipeline.trained_weights import starts_from_adapter
 from rlvr.pipeline.training import TrainingConfig, batch_arguments
 from rlvr.pipeline.training_stage import Start, TrainingStage
@@ -39,18 +40,23 @@ _OF_TRLS_SAMPLING = (
     "use_transformers_paged",
     "use_transformers_continuous_batching",
     "transformers_continuous_batching_config",
+    "vllm_importance_sampling_correction",
+    "vllm_importance_sampling_mode",
+    "vllm_importance_sampling_clip_max",
+    "vllm_importance_sampling_clip_min",
+    "vllm_model_impl",
+    "vllm_structured_outputs_regex",
+    "vllm_tensor_parallel_size",
 )
 
 
-class GRPOStageConfig(TrainingConfig):
+class GRPOStageConfig(SamplingConfig, TrainingConfig):
     """Settings of `grpo`.
 
     Attributes:
         prompts_per_step: Groups sampled for one optimizer step.
         group_size: Completions a prompt.
-        max_new_tokens: The token budget of one completion.
         temperature: Of sampling.
-        sampler: What samples: `torch` (the default), `vllm`, or `auto` (vLLM on a CUDA GPU where it is installed).
     """
 
     trl_class: ClassVar[str] = "GRPOConfig"
@@ -61,15 +67,17 @@ class GRPOStageConfig(TrainingConfig):
         "temperature": "temperature",
         "generation_batch_size": "prompts_per_step and group_size",
         "use_vllm": 'sampler = "vllm"',
+        "vllm_mode": 'sampler = "vllm" or "vllm-server"',
+        "vllm_server_base_url": "servers",
+        "vllm_server_host": "servers",
+        "vllm_server_port": "servers",
     }
 
     steps: int = Field(default=200, ge=1)
     learning_rate: float = Field(default=2e-4, gt=0)
     prompts_per_step: int = Field(default=16, ge=1)
     group_size: int = Field(default=8, ge=2)
-    max_new_tokens: int = Field(default=64, ge=1)
     temperature: float = Field(default=1.0, gt=0)
-    sampler: SamplerName | None = None
 
     @property
     def rows_per_step(self) -> int:
@@ -83,6 +91,18 @@ class GRPOStageConfig(TrainingConfig):
             "lr_scheduler_type": "constant_with_warmup",
             "warmup_steps": 5,
         }
+
+    def sampling_params(self, args: Any) -> SamplingParams:
+        """How completions are drawn; top-p, top-k and min-p are TRL's settings."""
+        return SamplingParams(
+            max_new_tokens=self.max_new_tokens,
+            temperature=self.temperature,
+            top_p=args.top_p,
+            top_k=args.top_k or 0,
+            min_p=args.min_p or 0.0,
+            min_new_tokens=self.min_new_tokens,
+            stop=self.stop,
+        )
 
     @property
     def keeps_reference(self) -> bool:
@@ -106,9 +126,8 @@ class GRPOStage(TrainingStage):
     @classmethod
     def check(cls, config: GRPOStageConfig, run: RunConfig) -> None:
         super().check(config, run)
-        _check_sampling(config)
-        if config.sampler == "vllm":
-            require_vllm()
+        check_sampling(config)
+        _check_trls_sampling(config)
         check_budget(config.name, config.max_new_tokens, run.model)
         if config.keeps_reference and config.lora is None and starts_from_adapter(config, run):
             raise UserError(
@@ -147,7 +166,8 @@ class GRPOStage(TrainingStage):
 
         tasks = training_tasks(config, run)
         check_prompts(f"stage {config.name}", start.tokenizer, start.model, tasks["prompt"], config.max_new_tokens)
-        if found := biases(start.args):
+        params = config.sampling_params(start.args)
+        if found := biases(params):
             run.console.print(
                 f"[yellow]{config.name}: {', '.join(found)} restricts what is sampled, while the update takes it for "
                 "samples of the whole distribution: its gradient is biased[/]"
@@ -163,6 +183,7 @@ class GRPOStage(TrainingStage):
             env=run.env,
             reward=run.reward,
             make_sampler=_sampler_source(config, run, start).holding,
+            params=params,
             traces=traces,
             origin=Origin(run.folder.path.name, config.name, run.config.seed),
             **start.arguments(config, tasks),
@@ -170,18 +191,24 @@ class GRPOStage(TrainingStage):
 
 
 def _sampler_source(config: GRPOStageConfig, run: "Run", start: Start) -> "SamplerSource":
+    from rich.markup import escape
+
     from rlvr.engine.samplers import sampler_source
 
-    source = sampler_source(
-        config.sampler or "torch",
-        start.path,
-        start.model,
-        start.tokenizer,
-        say=lambda line: run.console.print(f"[dim]{config.name}: {line}[/]"),
+    def say(line: str) -> None:
+        run.console.print(f"[dim]{config.name}: {escape(line)}[/]")
+
+    settings = replace(
+        config.sampler_settings(run.config.model.trust_remote_code),
+        patience_s=start.args.vllm_server_timeout,
+        group_port=start.args.vllm_group_port,
         max_length=start.args.vllm_max_model_length,
         gpu_memory_share=start.args.vllm_gpu_memory_utilization,
-        trust_remote_code=run.config.model.trust_remote_code,
+        sleeps=start.args.vllm_enable_sleep_mode,
     )
+    if settings.sleeps and start.args.use_cpu:
+        raise UserError(f"stage {config.name}: trl.vllm_enable_sleep_mode gives GPU memory back, and here is no GPU")
+    source = sampler_source(settings, start.path, start.model, start.tokenizer, say)
     start.at_end.callback(source.close)
     return source
 
@@ -205,11 +232,20 @@ def training_tasks(config: GRPOStageConfig, run: "Run") -> "Dataset":
     )
 
 
-def _check_sampling(config: GRPOStageConfig) -> None:
+def _check_trls_sampling(config: GRPOStageConfig) -> None:
     """Refuses settings that would do nothing here, and sampling for part of a step, whose trace is one shard."""
     for name in _OF_TRLS_SAMPLING:
         if name in config.trl:
             raise UserError(f"stage {config.name}: trl.{name} is of TRL's own sampling, not used here: drop it")
+    if config.stop and config.trl.get("mask_truncated_completions"):
+        raise UserError(
+            f"stage {config.name}: trl.mask_truncated_completions takes what a stop string ended as cut short: drop one"
+        )
+    if config.lora and config.sampler == "vllm" and config.lora.r > MAX_RANK:
+        raise UserError(
+            f"stage {config.name}: lora.r {config.lora.r} is above vLLM's limit of {MAX_RANK}: lower it, or set "
+            'sampler = "torch"'
+        )
     for name, choices in _CHOICES.items():
         if config.trl.get(name, choices[0]) not in choices:
             raise unknown_name(f"trl.{name} in stage {config.name}", str(config.trl[name]), map(str, choices))

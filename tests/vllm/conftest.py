@@ -64,7 +64,8 @@ def sampler(model_folder: Path, tokenizer) -> Iterator:
     """One engine for the tests of a module; each test gives it the model it wants."""
     from rlvr.engine.vllm_sampler import VLLMSampler
 
-    made = VLLMSampler(str(model_folder), [tokenizer.eos_token_id], max_rows=64)
+    folder = str(model_folder)
+    made = VLLMSampler(folder, [tokenizer.eos_token_id], tokenizer=folder, max_rows=64)
     yield made
     made.close()
 

@@ -6,6 +6,7 @@ import torch
 
 from rlvr.engine import vllm_sampler
 from rlvr.engine.sampling import Request, SamplingParams
+from rlvr.engine.vllm_weights import WholeModel
 from rlvr.failure import WorkError
 from rlvr_rewards import UserError
 
@@ -14,7 +15,7 @@ REQUESTS = [Request([5, 6, 7, 8 + group], [100 * group + sample for sample in ra
 
 
 def test_the_guard_stops_where_weights_never_arrived(model, model_folder, tokenizer, monkeypatch):
-    monkeypatch.setattr(vllm_sampler, "push_weights", lambda model, llm: None)
+    monkeypatch.setattr(WholeModel, "push", lambda self, model, llm: None)
     fresh = vllm_sampler.VLLMSampler(str(model_folder), [tokenizer.eos_token_id], max_rows=64)
     try:
         with pytest.raises(WorkError, match="its weights did not arrive"):
@@ -61,6 +62,8 @@ def test_too_little_memory_for_the_cache_is_one_line(model_folder, model, monkey
 def test_what_is_switched_off_in_vllm_is_still_there():
     import vllm._custom_ops as ops
     import vllm.model_executor.layers.utils as layers
+    import vllm.v1.sample.sampler as sampling
 
     assert isinstance(ops._supports_onednn, bool)
     assert callable(layers.check_cpu_sgl_kernel)
+    assert callable(sampling.batched_count_greater_than)

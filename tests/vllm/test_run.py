@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rlvr.cli import main
-from rlvr.engine import vllm_sampler
+from rlvr.engine.vllm_weights import WholeModel
 from rlvr.traces.store import read_shard
 
 CONFIG = """
@@ -151,14 +151,14 @@ def test_an_adapter_is_trained_with_it(tmp_path):
 
 def test_a_broken_sync_stops_the_run(tmp_path, monkeypatch, capfd):
     arrived = []
-    push = vllm_sampler.push_weights
+    push = WholeModel.push
 
-    def only_once(model, llm):
+    def only_once(self, model, llm):
         if not arrived:
-            push(model, llm)
+            push(self, model, llm)
         arrived.append(True)
 
-    monkeypatch.setattr(vllm_sampler, "push_weights", only_once)
+    monkeypatch.setattr(WholeModel, "push", only_once)
     config = write_config(tmp_path)
     assert main(["run", str(config), "--run-dir", str(tmp_path / "run"), "--set", "stage.sft.steps=5"]) == 1
     error = capfd.readouterr().err

@@ -5,9 +5,9 @@ from itertools import islice
 import pytest
 import torch
 
-from rlvr.engine import vllm_sampler
 from rlvr.engine.sampling import FinishReason, Request, SamplingParams
 from rlvr.engine.vllm_guard import sampler_gap
+from rlvr.engine.vllm_weights import WholeModel
 from rlvr.failure import WorkError
 from rlvr.models.chat import prompt_ids
 from rlvr_envs import make
@@ -101,14 +101,14 @@ def test_new_weights_are_sampled_from(sampler, model, requests):
 
 def test_the_guard_stops_where_weights_stayed_behind(sampler, model, requests, monkeypatch):
     sampler.holding(model).sample(requests, PARAMS)
-    monkeypatch.setattr(vllm_sampler, "push_weights", lambda model, llm: None)
+    monkeypatch.setattr(WholeModel, "push", lambda self, model, llm: None)
     nudge(model)
     with pytest.raises(WorkError, match="does not sample from the model that is trained"):
         sampler.holding(model).sample(requests, PARAMS)
     assert sampler.metrics["sampler_gap"] > 0.05
 
 
-def test_an_adapter_is_sampled_with_and_stays_apart(sampler, model, requests):
+def test_an_adapter_is_merged_into_an_engine_that_takes_none_and_stays_apart(sampler, model, requests):
     from peft import LoraConfig, get_peft_model
 
     adapted = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
@@ -148,3 +148,30 @@ def test_tokens_come_as_often_as_their_probability_says(sampler, model, tokenize
     chi2 = float(((counts - expected) ** 2 / expected).sum())
     degrees = int(common.sum())
     assert chi2 < degrees + 4 * (2 * degrees) ** 0.5
+
+
+@pytest.mark.parametrize(
+    "params", [{"stop": ("8 ",)}, {"stop": ("1", "<answer>"), "min_new_tokens": 10}, {"min_new_tokens": 20}]
+)
+def test_stop_strings_and_the_fewest_tokens_mean_the_same_to_both(sampler, model, tokenizer, requests, params):
+    from rlvr.engine.torch_sampler import TorchSampler
+
+    greedy = SamplingParams(48, temperature=0, **params)
+    theirs = TorchSampler(model, [tokenizer.eos_token_id], tokenizer.pad_token_id, tokenizer=tokenizer)
+    ours, theirs = (s.sample(requests, greedy) for s in (sampler.holding(model), theirs))
+    assert tokens(ours) == tokens(theirs)
+    assert [[c.finish_reason for c in group] for group in ours] == [[c.finish_reason for c in g] for g in theirs]
+    assert sampler.metrics["sampler_gap"] < 1e-4
+
+
+def test_a_stop_string_cuts_a_completion_and_changes_nothing_before(sampler, model, tokenizer, requests):
+    free = sampler.holding(model).sample(requests, SamplingParams(48, min_new_tokens=20))
+    stop = tokenizer.decode(free[0][0].token_ids[24:26], skip_special_tokens=False)
+    cut = sampler.sample(requests, SamplingParams(48, min_new_tokens=20, stop=(stop,)))
+    pairs = [(a.token_ids, b) for x, y in zip(free, cut, strict=True) for a, b in zip(x, y, strict=True)]
+    assert all(b.token_ids == a[: len(b.token_ids)] and len(b.token_ids) >= 20 for a, b in pairs)
+    shorter = [b for a, b in pairs if len(b.token_ids) < len(a)]
+    assert shorter
+    for completion in shorter:
+        assert completion.finish_reason == FinishReason.STOP
+        assert stop in tokenizer.decode(completion.token_ids[-8:], skip_special_tokens=False)

@@ -96,14 +96,16 @@ def make_trainer(tiny_model, dataset, arguments, tmp_path) -> Callable[..., Grou
                 return Dictated(texts, tokenizer)
             return TorchSampler(model, end_of_turn_ids(model, tokenizer), pad_id(tokenizer))
 
+        args = arguments(**changes)
         return GroupTrainer(
             env=ENV,
             reward=reward,
             make_sampler=make_sampler,
+            params=SamplingParams(args.max_completion_length, args.temperature),
             traces=TraceWriter(tmp_path / "traces", "grpo", "train"),
             origin=Origin("test", "grpo", 0),
             model=load_model(str(tiny_model), ModelConfig()),
-            args=arguments(**changes),
+            args=args,
             train_dataset=dataset,
             processing_class=tokenizer,
         )

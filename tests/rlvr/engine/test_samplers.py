@@ -11,8 +11,8 @@ from rlvr.config.schema import ModelConfig
 from rlvr.engine.samplers import biases, resolve
 from rlvr.engine.sampling import Completion, Request, SamplingParams
 from rlvr.engine.torch_sampler import TorchSampler
-from rlvr.engine.vllm_engine import named_weights
 from rlvr.engine.vllm_guard import check_gap, sampler_gap
+from rlvr.engine.vllm_weights import named_weights
 from rlvr.failure import WorkError
 from rlvr.models.chat import end_of_turn_ids, pad_id
 from rlvr.models.load import load_model, load_tokenizer
@@ -96,9 +96,14 @@ def test_auto_on_a_gpu_is_vllm_where_it_is_installed(monkeypatch, has_vllm, name
     assert resolve("auto") == name
 
 
-def test_restrictions_are_named_as_biases(arguments):
-    assert biases(arguments()) == []
-    assert biases(arguments(top_p=0.9, top_k=20)) == ["trl.top_p 0.9", "trl.top_k 20"]
+def test_restrictions_are_named_as_biases_and_what_changes_no_probability_is_not():
+    assert biases(SamplingParams(8, temperature=0.5, stop=("x",))) == []
+    assert biases(SamplingParams(8, top_p=0.9, top_k=20, min_p=0.1)) == [
+        "trl.top_p 0.9",
+        "trl.top_k 20",
+        "trl.min_p 0.1",
+    ]
+    assert biases(SamplingParams(8, min_new_tokens=4)) == ["min_new_tokens 4"]
 
 
 def versions(monkeypatch, vllm):
