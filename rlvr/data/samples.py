@@ -26,6 +26,8 @@ class Verdict(StrEnum):
     """Enough of its task were kept before."""
     CONTAMINATED = "contaminated"
     """The evaluation asks its task."""
+    MERGED = "merged_with_prompt"
+    """In tokens its beginning merges with the end of the prompt; only a tokenizer can say so."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,16 @@ def pad_id(tokenizer: Any) -> int:
     return int(tokenizer.pad_token_id)
 
 
+def reads_back(tokenizer: Any, messages: Sequence[Message]) -> bool:
+    """Whether a conversation's tokens begin with those of its prompt.
+
+    Not so where the completion's first characters merge with the template's last, such as a newline after a newline: a
+    sampled text like that would be learned after another prompt than it was sampled from.
+    """
+    prompt = prompt_ids(tokenizer, messages[:-1])
+    return tokenizer.apply_chat_template(list(messages), return_dict=False)[: len(prompt)] == prompt
+
+
 def check_template(path: str, tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> None:
     """Refuses a chat template that would not teach the completion as it is: the last message of each conversation.
 

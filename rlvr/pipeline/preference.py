@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -27,7 +28,7 @@ from rlvr.pipeline.own_groups import (
 from rlvr.pipeline.stage import StageResult
 from rlvr.pipeline.training import TrainingConfig
 from rlvr.pipeline.training_stage import Start, TrainingStage
-from rlvr.replacing import write_text
+from rlvr.replacing import write_json, write_text
 from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
@@ -131,9 +132,7 @@ class PreferenceStage(TrainingStage):
         result = super().run(config, run)
         if config.data:
             return result
-        from rlvr.engine.group_samples import read_groups
-
-        numbers = _paired(config, read_groups(groups_plan(config, run, config.name))).numbers()
+        numbers = json.loads(_numbers_file(config, run).read_text(encoding="utf-8"))
         files = (*result.files, data_file(run, config.name))
         return replace(result, metrics={**result.metrics, **numbers}, files=files)
 
@@ -172,16 +171,31 @@ def _from_groups(config: PreferenceConfig, run: "Run", start: Start) -> Sequence
             f"stage {config.name}: no pair in {len(plan.tasks)} groups of {config.group_size}{without}: raise "
             "group_size, temperature or length_gap, lower margin, or train longer before"
         )
-    numbers = found.numbers()
+    from rlvr.models.chat import reads_back
+
+    preferences = [_preference(pair) for pair in found.pairs]
+    kept = [
+        pair
+        for pair in preferences
+        if all(reads_back(start.tokenizer, [*pair.prompt, *side]) for side in (pair.chosen, pair.rejected))
+    ]
+    numbers = found.numbers() | {"pairs": len(kept), "dropped/merged_with_prompt": len(preferences) - len(kept)}
+    if not kept:
+        raise UserError(f"stage {config.name}: every pair merges with its prompt in tokens: train longer before")
+    write_json(_numbers_file(config, run), numbers)
     run.console.print(
-        f"[dim]{config.name}: {len(found.pairs)} pairs from {len(plan.tasks)} groups, "
+        f"[dim]{config.name}: {len(kept)} pairs from {len(plan.tasks)} groups, "
         f"margin {numbers['reward_margin']:.2f}, "
         f"the better {numbers['chosen_longer_tokens']:+.1f} tokens longer on average{without}[/]"
     )
-    preferences = [_preference(pair) for pair in found.pairs[: config.num_pairs]]
+    preferences = kept[: config.num_pairs]
     lines = (json.dumps(_columns(preference), ensure_ascii=False) + "\n" for preference in preferences)
     write_text(data_file(run, config.name), "".join(lines))
     return preferences
+
+
+def _numbers_file(config: PreferenceConfig, run: "Run") -> Path:
+    return run.folder.checkpoints / config.name / "pairs.json"
 
 
 def _paired(config: PreferenceConfig, groups: "Iterable[list[Sampled]]") -> Pairing:

@@ -20,6 +20,7 @@ from pydantic import Field
 from rlvr.config.schema import RunConfig
 from rlvr.data.forms import Example
 from rlvr.data.samples import Asked, Sample, Verdict, verified, words_of
+from rlvr.models.chat import reads_back
 from rlvr.models.memory import Workload
 from rlvr.pipeline.imitation import Examples, ImitationConfig, ImitationStage
 from rlvr.pipeline.own_groups import (
@@ -124,6 +125,8 @@ class RFTStage(ImitationStage):
             opened = partial(_sampling_start, config, run, start, number)
             samples += [_sample(row) for rows in sampled_groups(plan, config, run, opened, label) for row in rows]
         kept, counts = verified(samples, _asked(run), config.max_per_task, config.min_reward)
+        read = [s for s in kept if reads_back(start.tokenizer, [*s.prompt, {"role": "assistant", "content": s.text}])]
+        counts[Verdict.MERGED], counts[Verdict.KEPT], kept = len(kept) - len(read), len(read), read
         said = ", ".join(f"{verdict.replace('_', ' ')} {counts[verdict]}" for verdict in Verdict if counts[verdict])
         run.console.print(f"[dim]{label}: {said}[/]")
         if not kept:

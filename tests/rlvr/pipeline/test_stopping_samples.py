@@ -114,7 +114,13 @@ def test_other_settings_begin_the_sampling_anew(samples, said):
     "moment", ["dpo.train.step00000001", '"stage": "dpo", "step": 2,', '"rft/round-1", "step": 1,']
 )
 def test_a_process_stopped_anywhere_is_continued_by_another(samples, moment, number, code):
-    sets = ["stage.dpo.num_tasks=900", "stage.rft.num_tasks=900", "stage.dpo.steps=20", "stage.rft.steps=20"]
+    sets = [
+        "env.largest=99",
+        "stage.dpo.num_tasks=900",
+        "stage.rft.num_tasks=900",
+        "stage.dpo.steps=20",
+        "stage.rft.steps=20",
+    ]
     process = start(samples, *sets)
     while process.poll() is None and not reached(samples, moment):
         time.sleep(0.005)
