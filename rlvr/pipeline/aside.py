@@ -2,6 +2,9 @@
 
     replaced/<stage>.<number>/      a small run folder: entry.json, and at its own path whatever the stage had made
 
+A stage keeps what it makes under its own name (`models/NAME`, `gguf/NAME`, `logs/NAME.log`), so that all of it is
+found, also of a stage that was broken off. Traces, metrics and results are found by the policies that they are of.
+
 Files are renamed, never copied, in an order that a kill leaves to be gone on with: the entry is in the manifest until
 all else is aside, and in `replaced/` until all else is back. A run that is complete removes `replaced/`.
 """
@@ -81,10 +84,9 @@ def discard(folder: Path) -> None:
 
 
 def _made(folder: Path, entry: Entry) -> Iterator[Path]:
-    """Every file or folder that a stage made and that is there."""
-    name = entry["name"]
-    paths = {f"models/{name}", f"checkpoints/{name}", f"logs/{name}.log", *entry["outputs"]}
-    yield from (folder / path for path in sorted(paths) if (folder / path).exists())
+    """Every file or folder that a stage made and that is there: what bears its name, in any folder but these two."""
+    for kept in sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in ("traces", REPLACED)):
+        yield from sorted([*kept.glob(entry["name"]), *kept.glob(f"{entry['name']}.*")])
     for policy, split in _policies(entry):
         yield from sorted({shard.path for shard in shards(folder / "traces", policy, split)})
 

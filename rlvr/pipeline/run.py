@@ -104,12 +104,12 @@ def run_pipeline(config: RunConfig, folder: RunFolder, console: Console) -> None
         WorkError: The disk is full, or a stage failed.
     """
     planned = plan_stages(config, folder.path)
-    folder.adopt(config)
     quiet_libraries()
     run, started = Run(config, folder, console), time.time()
     _set_threads(config)
     for stage in config.stage:
         STAGES.get(stage.kind).rehearse(stage, run)
+    folder.adopt(config)
     _announce(planned, run)
     for number in range(len(planned)):
         _take(plan_stages(config, folder.path)[number], run)  # once those before it have made what it takes

@@ -79,6 +79,16 @@ def test_what_is_moved_aside_comes_back_whole_from_wherever_it_was_killed(folder
     assert 5 < moment < 99
 
 
+def test_whatever_bears_the_name_of_the_stage_goes_with_it_and_nothing_else(folder):
+    names = ["gguf/grpo/a.gguf", "spectrum/grpo.yaml", "gguf/grpo-2/a.gguf", "spectrum/sft.yaml"]
+    for name in names:
+        (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder.path / name).write_text("x")
+    aside = move_aside("grpo", folder)
+    assert [(folder.path / name).exists() for name in names] == [False, False, True, True]
+    assert [(aside / name).exists() for name in names] == [True, True, False, False]
+
+
 def test_the_latest_of_several_is_found_first(folder):
     entry = folder.entry("grpo")
     for steps in (1, 2):
