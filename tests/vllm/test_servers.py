@@ -1,0 +1,192 @@
+"""Real vLLM servers, as `rlvr serve` starts them: sampled from, and killed in the middle of a step."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import requests
+import torch
+
+from rlvr.engine.sampling import Request, SamplingParams
+from rlvr.engine.vllm_server import ServerSampler
+from rlvr.failure import OutsideError
+from rlvr_rewards import UserError
+
+PARAMS = SamplingParams(max_new_tokens=24)
+REQUESTS = [Request([5, 6, 7, 8 + group], [100 * group + sample for sample in range(8)]) for group in range(6)]
+CONFIG = """
+threads = 1
+[model]
+path = "MODEL"
+[env]
+name = "scheduling"
+tier = "compact"
+[reward]
+expression = "'FOLDER/deadly.py:digits'"
+[[stage]]
+kind = "grpo"
+steps = 4
+prompts_per_step = 4
+group_size = 8
+max_new_tokens = 40
+sampler = "vllm-server"
+servers = ["URL"]
+[stage.trl]
+vllm_server_timeout = 2
+"""
+DEADLY = '''
+import os, signal
+from pathlib import Path
+from rlvr_rewards import reward
+
+FOLDER = Path(__file__).parent
+
+@reward
+def digits(completion: str) -> float:
+    """The share of digits; after two steps it kills the server whose process `victim` names, if it names one."""
+    if completion.endswith("</schedule>"):
+        return 1.0
+    calls = FOLDER / "calls"
+    calls.write_text(calls.read_text() + "." if calls.exists() else ".")
+    victim = FOLDER / "victim"
+    if len(calls.read_text()) > 32 and victim.exists():
+        os.killpg(int(victim.read_text()), signal.SIGKILL)
+        victim.unlink()
+    return sum(letter.isdigit() for letter in completion) / max(1, len(completion))
+'''
+
+
+class Serving:
+    """A server of its own process group."""
+
+    def __init__(self, model: Path, log: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url, self.log = f"http://127.0.0.1:{port}", log
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "rlvr", "serve", str(model), "--port", str(port), "--max-rows", "64"],
+            stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+
+    def wait(self) -> "Serving":
+        until = time.time() + 240
+        while time.time() < until and self.process.poll() is None:
+            try:
+                if requests.get(self.url + "/health", timeout=5).ok:
+                    return self
+            except requests.RequestException:
+                time.sleep(1)
+        raise AssertionError(self.log.read_text()[-3000:])
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def servers(model_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("servers")
+    started = [Serving(model_folder, folder / f"{number}.log") for number in range(2)]
+    try:
+        yield [server.wait() for server in started]
+    finally:
+        for server in started:
+            server.kill()
+
+
+def sampler_of(servers, tokenizer, patience_s=5.0, answer_s=120.0, said=None):
+    urls, say = [server.url for server in servers], (said if said is not None else []).append
+    return ServerSampler(
+        urls, [tokenizer.eos_token_id], answer_s=answer_s, patience_s=patience_s, group_port=51216, say=say
+    )
+
+
+def tokens(groups):
+    return [[completion.token_ids for completion in group] for group in groups]
+
+
+def test_two_servers_sample_from_the_models_weights_as_one_does(servers, model, tokenizer):
+    one, two = sampler_of(servers[:1], tokenizer), sampler_of(servers, tokenizer)
+    first = one.holding(model).sample(REQUESTS, PARAMS)
+    assert one.metrics["sampler_gap"] < 1e-4
+    assert tokens(two.holding(model).sample(REQUESTS, PARAMS)) == tokens(first)
+    assert all(len({tuple(ids) for ids in group}) == 8 for group in tokens(first))
+    with torch.no_grad():
+        model.lm_head.weight.mul_(1.5)
+    assert tokens(two.holding(model).sample(REQUESTS, PARAMS)) != tokens(first)
+    assert two.metrics["sampler_gap"] < 1e-4
+    one.close()
+    two.close()
+
+
+def test_stop_strings_and_the_fewest_tokens_mean_the_same_here(servers, model, tokenizer):
+    from rlvr.engine.torch_sampler import TorchSampler
+
+    greedy = SamplingParams(48, temperature=0, stop=("1", "<answer>"), min_new_tokens=10)
+    here = TorchSampler(model, [tokenizer.eos_token_id], tokenizer.pad_token_id, tokenizer=tokenizer)
+    there = sampler_of(servers, tokenizer)
+    assert tokens(there.holding(model).sample(REQUESTS, greedy)) == tokens(here.sample(REQUESTS, greedy))
+    there.close()
+
+
+def test_a_prompt_longer_than_the_servers_context_is_one_line(servers, model, tokenizer):
+    with pytest.raises(UserError, match="a prompt of 250 tokens and max_new_tokens 24 do not fit into the 256 tokens"):
+        sampler_of(servers, tokenizer).holding(model).sample([Request([5] * 250, [1])], PARAMS)
+
+
+def test_another_model_than_the_server_holds_is_one_line(servers, tokenizer):
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    other = Qwen3ForCausalLM(Qwen3Config(vocab_size=320, hidden_size=32, num_hidden_layers=1, num_attention_heads=2))
+    with pytest.raises(UserError, match=r"does not take the model's weights .*: serve the model that is trained"):
+        sampler_of(servers, tokenizer).holding(other).sample(REQUESTS, PARAMS)
+
+
+def test_a_server_that_is_too_slow_is_asked_again_and_then_work_stops(servers, model, tokenizer):
+    said = []
+    slow = sampler_of(servers[:1], tokenizer, said=said)
+    slow.holding(model).sample(REQUESTS, PARAMS)
+    slow.servers[0].answer_s = 0.05
+    with pytest.raises(OutsideError, match=r"fails again and again|does not take the weights"):
+        slow.sample(REQUESTS, SamplingParams(200))
+    assert any("no answer within 0.05 s" in line for line in said)
+    slow.close()
+
+
+def test_a_server_that_dies_in_a_run_leaves_a_checkpoint_that_another_goes_on_from(servers, model_folder, tmp_path):
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    (tmp_path / "victim").write_text(str(servers[0].process.pid))
+    text = CONFIG.replace("MODEL", str(model_folder)).replace("FOLDER", str(tmp_path))
+    (tmp_path / "run.toml").write_text(text.replace("URL", servers[0].url))
+    command = [sys.executable, "-m", "rlvr", "run", str(tmp_path / "run.toml"), "--run-dir", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"the vLLM server at {servers[0].url} is away for 2 s" in said
+    assert "a checkpoint of step 2 is saved, and the same command goes on" in said
+    assert "Traceback" not in said
+    again = [*command, "--set", f'stage.grpo.servers=["{servers[1].url}"]']
+    done = subprocess.run(again, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "resuming from step 2 of 4" in done.stdout
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert all(line["sampler_gap"] < 1e-4 for line in lines)
+
+
+def test_a_server_that_is_not_there_is_one_line_after_the_wait(model, tokenizer):
+    class Nobody:
+        url = "http://127.0.0.1:9"
+
+    said = []
+    with pytest.raises(OutsideError, match=r"http://127.0.0.1:9 is away for 1 s \(it refuses connections\): start it"):
+        sampler_of([Nobody], tokenizer, patience_s=1.0, said=said).holding(model).sample(REQUESTS, PARAMS)
+    assert any("waiting up to 1 s" in line for line in said)
