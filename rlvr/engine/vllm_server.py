@@ -110,6 +110,7 @@ class ServerSampler:
         return self._transfer
 
     def _push(self, transfer: Transfer, server: Server) -> None:
+        problem = ""
         for _ in range(_ATTEMPTS):
             try:
                 transfer.push(self._model, server)

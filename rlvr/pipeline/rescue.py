@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rlvr.failure import OutsideError, WorkError
 from rlvr.pipeline.checkpoints import last_step
 
 if TYPE_CHECKING:
+    from torch.nn import Module
     from transformers import Trainer
 
 
@@ -26,6 +27,6 @@ def rescued(trainer: "Trainer") -> Iterator[None]:
         if step == 0:
             raise WorkError(f"{error}; no step was finished: the same command starts again") from error
         if last_step(Path(str(trainer.args.output_dir))) != step:
-            trainer._save_checkpoint(trainer.model, trial=None)
+            trainer._save_checkpoint(cast("Module", trainer.model), trial=None)
             trainer.control = trainer.callback_handler.on_save(trainer.args, trainer.state, trainer.control)
         raise WorkError(f"{error}; a checkpoint of step {step} is saved, and the same command goes on") from error
