@@ -1,6 +1,7 @@
 """Running one stage: its entry in the manifest before and after, its log, its memory, and what becomes of an error."""
 
 import contextlib
+import gc
 import logging
 import os
 import shutil
@@ -53,6 +54,7 @@ def _recorded(stage: StageConfig, run: "Run", log: logging.Logger) -> None:
     entry, started = _entry(stage, run), time.time()
     run.folder.record_stage(entry)
     log.info("%s (%s), rlvr %s: %s", stage.name, stage.kind, rlvr.__version__, settings_of(stage))
+    gc.collect()  # trainers are cycles: without it the model before lives on beside this one
     forget_peak()
     try:
         result = STAGES.get(stage.kind).run(stage, run)
