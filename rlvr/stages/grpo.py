@@ -174,7 +174,7 @@ class GRPOStage(TrainingStage):
             )
         if config.lora and config.lora.dropout:
             run.console.print(
-                f"[yellow]{config.name}: lora.dropout {config.lora.dropout:g} is off while groups are sampled and on in "
+                f"[yellow]{config.name}: lora.dropout {config.lora.dropout:g} is off in sampling and on in "
                 "the update, which then learns for another policy than it sampled from: leave it at 0[/]"
             )
         traces = TraceWriter(run.folder.traces, config.name, "train")
