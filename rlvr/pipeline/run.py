@@ -16,7 +16,7 @@ from rlvr.pipeline.environment import quiet_libraries
 from rlvr.pipeline.folder import RunFolder
 from rlvr.pipeline.space import require_space, size_text
 from rlvr.pipeline.speed import matmul_gflops
-from rlvr.pipeline.stage_run import run_stage
+from rlvr.pipeline.stage_run import drop_checkpoints, run_stage
 from rlvr.pipeline.state import Action, Planned, plan_stages
 from rlvr.stages import STAGES
 from rlvr_envs import Environment
@@ -145,6 +145,7 @@ def _take(planned: Planned, run: Run) -> None:
         put_back(planned.aside, run.folder)
     if planned.action in (Action.SKIP, Action.PUT_BACK):
         run.console.print(f"[dim]{stage.name}: finished before, skipped[/]")
+        drop_checkpoints(stage, run)
         STAGES.get(stage.kind).recall(stage, run)
     else:
         run_stage(stage, run)

@@ -46,7 +46,12 @@ def run_stage(stage: StageConfig, run: "Run") -> None:
         if isinstance(error, UserError | BrokenPipeError) and not disk_problem(error):
             raise
         raise WorkError(_failure(stage, run, error, path)) from error
-    shutil.rmtree(run.folder.checkpoints / stage.name, ignore_errors=True)  # not before the stage counts as done
+    drop_checkpoints(stage, run)  # not before the stage counts as done
+
+
+def drop_checkpoints(stage: StageConfig, run: "Run") -> None:
+    """Removes what a finished stage could go on from; a run killed just before that has it still."""
+    shutil.rmtree(run.folder.checkpoints / stage.name, ignore_errors=True)
 
 
 def _recorded(stage: StageConfig, run: "Run", log: logging.Logger) -> None:

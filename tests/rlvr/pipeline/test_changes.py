@@ -71,6 +71,13 @@ def test_another_run_is_refused_with_the_way_out(finished, said, setting):
         assert "belongs to another config" in printed and "--run-dir" in printed
 
 
+def test_checkpoints_of_a_run_killed_just_after_a_stage_was_recorded_do_not_stay(copy):
+    left = copy.run_dir / "checkpoints/sft/checkpoint-2"
+    left.mkdir(parents=True)
+    assert copy.run() == 0
+    assert not left.parent.exists() and copy.is_finished()
+
+
 def test_a_changed_stage_runs_again_and_the_folder_is_as_if_it_had_been_so_from_the_start(copy, said):
     before, sft = entries(copy), (copy.run_dir / "models/sft/model.safetensors").stat().st_mtime_ns
     said()
