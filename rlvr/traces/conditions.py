@@ -1,8 +1,10 @@
 """What a filter says, as a tree that is evaluated over whole columns: every node gives a mask without nulls."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import reduce
+from typing import ClassVar, Protocol
 
 import pyarrow as pa
 
@@ -145,37 +147,30 @@ class Not:
 
 
 @dataclass(frozen=True)
-class And:
+class _Several:
+    """Conditions joined row by row."""
+
+    inner: tuple[Condition, ...]
+    joining: ClassVar[Callable[[pa.Array, pa.Array], pa.Array]]
+
+    @property
+    def columns(self) -> frozenset[str]:
+        return frozenset().union(*(each.columns for each in self.inner))
+
+    def mask(self, table: pa.Table) -> pa.Array:
+        return reduce(self.joining, (each.mask(table) for each in self.inner))
+
+
+class And(_Several):
     """Where all are so."""
 
-    inner: tuple[Condition, ...]
-
-    @property
-    def columns(self) -> frozenset[str]:
-        return frozenset().union(*(each.columns for each in self.inner))
-
-    def mask(self, table: pa.Table) -> pa.Array:
-        found = self.inner[0].mask(table)
-        for each in self.inner[1:]:
-            found = pc.and_(found, each.mask(table))
-        return found
+    joining = staticmethod(pc.and_)
 
 
-@dataclass(frozen=True)
-class Or:
+class Or(_Several):
     """Where one is so."""
 
-    inner: tuple[Condition, ...]
-
-    @property
-    def columns(self) -> frozenset[str]:
-        return frozenset().union(*(each.columns for each in self.inner))
-
-    def mask(self, table: pa.Table) -> pa.Array:
-        found = self.inner[0].mask(table)
-        for each in self.inner[1:]:
-            found = pc.or_(found, each.mask(table))
-        return found
+    joining = staticmethod(pc.or_)
 
 
 def _known(mask: pa.Array | pa.Scalar, table: pa.Table) -> pa.Array:
