@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
-from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
-from rlvr.tui.lines import Lines, Piece
+from rlvr.tui.lines import Piece
+from rlvr.tui.scrolled import Scrolled
 from rlvr.tui.wrap import Run, wrapped
 
 _INDENT = 2
@@ -53,17 +51,8 @@ class Block:
         return [("▸ " if self.folded else "▾ ", "faint"), *self.title]
 
 
-class Prose(Lines):
+class Prose(Scrolled[tuple[int, Sequence[Run] | None]]):
     """Blocks, one under the other."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "scroll(-1)", "up", show=False),
-        Binding("down,j", "scroll(1)", "down", show=False),
-        Binding("pageup,ctrl+b", "pages(-1)", "a page up", show=False),
-        Binding("pagedown,ctrl+f,space", "pages(1)", "a page down", show=False),
-        Binding("home,g", "ends(0)", "top", show=False),
-        Binding("end,G", "ends(1)", "bottom", show=False),
-    ]
 
     class Folded(Message):
         """A block was folded or opened by a click."""
@@ -76,12 +65,11 @@ class Prose(Lines):
         super().__init__(**options)
         self.blocks: Sequence[Block] = ()
         self.token = -1
-        self._laid: list[tuple[int, Sequence[Run] | None]] = []
 
     def show(self, blocks: Sequence[Block], keep_place: bool = False) -> None:
         """Shows other blocks, from their top unless the place is kept."""
         self.blocks = blocks
-        self._lay()
+        self.lay()
         if not keep_place:
             self.scroll_to(y=0, animate=False)
 
@@ -91,7 +79,7 @@ class Prose(Lines):
         folded = not (named and named[0].folded)
         for block in named:
             block.folded = folded
-        self._lay()
+        self.lay()
 
     def to_token(self, token: int) -> None:
         """Puts the cursor over a token and brings it into sight; -1 takes the cursor away."""
@@ -123,23 +111,20 @@ class Prose(Lines):
         shown = [(text, f"{names} token" if ref >= 0 and ref == self.token else names) for text, names, ref in runs]
         return self.strip([(" " * _INDENT, ""), *shown], width)
 
-    def _lay(self) -> None:
+    def laid_out(self) -> list[tuple[int, Sequence[Run] | None]]:
+        """For each line the number of its block, and its runs; a title has none."""
         width = max(self.size.width - _INDENT - 1, 2)
-        self._laid = []
+        laid: list[tuple[int, Sequence[Run] | None]] = []
         for index, block in enumerate(self.blocks):
             if block.title:
-                self._laid.append((index, None))
-            self._laid += [(index, runs) for runs in block.lines(width)]
-        self.virtual_size = Size(self.size.width, len(self._laid))
-        self.refresh()
+                laid.append((index, None))
+            laid += [(index, runs) for runs in block.lines(width)]
+        return laid
 
     def _see(self, line: int) -> None:
         top, height = self.scroll_offset.y, max(self.size.height, 1)
         if not top <= line < top + height:
             self.scroll_to(y=max(line - height // 3, 0), animate=False)
-
-    def on_resize(self) -> None:
-        self._lay()
 
     def on_click(self, event: events.Click) -> None:
         """A click on a title folds its block."""
@@ -148,14 +133,5 @@ class Prose(Lines):
             block = self.blocks[self._laid[line][0]]
             if block.runs:
                 block.folded = not block.folded
-                self._lay()
+                self.lay()
                 self.post_message(self.Folded(self, block.name))
-
-    def action_scroll(self, lines: int) -> None:
-        self.scroll_to(y=self.scroll_offset.y + lines, animate=False)
-
-    def action_pages(self, pages: int) -> None:
-        self.action_scroll(pages * max(self.size.height - 1, 1))
-
-    def action_ends(self, end: int) -> None:
-        self.scroll_to(y=end * len(self._laid), animate=False)
