@@ -1,4 +1,4 @@
-"""A filter line read by a small parser: tokens, then recursive descent. Nothing is evaluated as code.
+"""A filter line read by a small parser: tokens (`filter_tokens`), then recursive descent. Nothing is evaluated as code.
 
     reward < 0.2 and parts.format == 1 and length > 200
     finish_reason == "length" or not (success and kept)
@@ -15,7 +15,6 @@ A test without an operator is a field that is true or not. Where a value is miss
 and only `is none` is true; `not` turns round whatever the test in it said. What fields there are: `rlvr.traces.fields`.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -25,30 +24,13 @@ import pyarrow as pa
 from rlvr.traces import conditions as c
 from rlvr.traces.arrow import pc
 from rlvr.traces.fields import Kind, field_named, nearest
+from rlvr.traces.filter_tokens import FilterError, Token, tokens, unquoted
 
-_TOKEN = re.compile(
-    r"""\s*(?:(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))
-    |(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
-    |(?P<word>[^\W\d][\w/-]*(?:\.(?:[\w/:-]+|"(?:[^"\\]|\\.)*"))*)
-    |(?P<sign>==|!=|<=|>=|!~|&&|\|\||[<>~(),=!]))""",
-    re.VERBOSE,
-)
+__all__ = ["Filter", "FilterError", "parse_filter"]
+
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 _MOST_DEPTH = 50
 _MOST_LENGTH = 2000
-
-
-class FilterError(ValueError):
-    """What is wrong with a filter line.
-
-    Attributes:
-        message: In a few words, with the mend where there is one.
-        column: Where, counted from 0, so that it can be shown under the line.
-    """
-
-    def __init__(self, message: str, column: int) -> None:
-        super().__init__(f"{message} (column {column + 1})")
-        self.message, self.column = message, column
 
 
 @dataclass(frozen=True)
@@ -73,13 +55,6 @@ class Filter:
         return self.condition.mask(table)
 
 
-@dataclass(frozen=True)
-class _Token:
-    kind: str
-    text: str
-    column: int
-
-
 def parse_filter(text: str, part_names: Sequence[str] | None = None) -> Filter:
     """Reads a filter line.
 
@@ -91,34 +66,15 @@ def parse_filter(text: str, part_names: Sequence[str] | None = None) -> Filter:
     """
     if len(text) > _MOST_LENGTH:
         raise FilterError(f"too long: at most {_MOST_LENGTH} characters", _MOST_LENGTH)
-    parser = _Parser(_tokens(text), len(text), part_names)
+    parser = _Parser(tokens(text), len(text), part_names)
     return Filter(text, parser.read())
-
-
-def _tokens(text: str) -> list[_Token]:
-    tokens, position, end = [], 0, len(text.rstrip())
-    while position < end:
-        match = _TOKEN.match(text, position)
-        if match is None:
-            column = position + len(text[position:]) - len(text[position:].lstrip())
-            _refuse_character(text, column)
-        kind = str(match.lastgroup)
-        tokens.append(_Token(kind, match[kind], match.start(kind)))
-        position = match.end()
-    return tokens
-
-
-def _refuse_character(text: str, column: int) -> NoReturn:
-    if text[column] in "\"'":
-        raise FilterError("this text has no closing quote", column)
-    raise FilterError(f"{text[column]!r} means nothing here", column)
 
 
 class _Parser:
     """Recursive descent over the tokens of one line."""
 
-    def __init__(self, tokens: list[_Token], end: int, part_names: Sequence[str] | None) -> None:
-        self.tokens, self.end, self.part_names = tokens, _Token("end", "", end), part_names
+    def __init__(self, found: list[Token], end: int, part_names: Sequence[str] | None) -> None:
+        self.tokens, self.end, self.part_names = found, Token("end", "", end), part_names
         self.place, self.depth = 0, 0
 
     def read(self) -> c.Condition:
@@ -130,15 +86,15 @@ class _Parser:
         return found
 
     @property
-    def _next(self) -> _Token:
+    def _next(self) -> Token:
         return self.tokens[self.place] if self.place < len(self.tokens) else self.end
 
-    def _take(self) -> _Token:
+    def _take(self) -> Token:
         token = self._next
         self.place += 1
         return token
 
-    def _took(self, *texts: str) -> _Token | None:
+    def _took(self, *texts: str) -> Token | None:
         """Takes the next token where it is one of these words or signs."""
         return self._take() if self._next.kind in ("word", "sign") and self._next.text.lower() in texts else None
 
@@ -199,7 +155,7 @@ class _Parser:
             return _negated(self._membership(left, token), negated)
         return self._truth(left, token)
 
-    def _comparison(self, left: c.Operand, sign: _Token, at: _Token) -> c.Condition:
+    def _comparison(self, left: c.Operand, sign: Token, at: Token) -> c.Condition:
         right_at = self._next
         right = self._operand()
         if isinstance(left, c.Literal) and isinstance(right, c.Literal):
@@ -213,7 +169,7 @@ class _Parser:
             raise FilterError(f"only numbers are more or less; use == or != with {at.text}", sign.column)
         return c.Compare(sign.text, left, right)
 
-    def _membership(self, left: c.Operand, at: _Token) -> c.Condition:
+    def _membership(self, left: c.Operand, at: Token) -> c.Condition:
         if not self._took("("):
             raise FilterError("in wants a list such as (1, 2)", self._next.column)
         found = [self._in_list(left, at)]
@@ -223,12 +179,12 @@ class _Parser:
             raise FilterError("the list wants a comma or its closing parenthesis", self._next.column)
         return c.Or(tuple(found))
 
-    def _in_list(self, left: c.Operand, at: _Token) -> c.Condition:
+    def _in_list(self, left: c.Operand, at: Token) -> c.Condition:
         if self._next.kind not in ("number", "text") and self._next.text.lower() not in ("true", "false"):
             raise FilterError("a list holds numbers and texts", self._next.column)
-        return self._comparison(left, _Token("sign", "==", self._next.column), at)
+        return self._comparison(left, Token("sign", "==", self._next.column), at)
 
-    def _truth(self, left: c.Operand, at: _Token) -> c.Condition:
+    def _truth(self, left: c.Operand, at: Token) -> c.Condition:
         if self._next.text in ("=", "!"):
             self._refuse_rest()
         found = self._field(left, at)
@@ -249,15 +205,15 @@ class _Parser:
         token = self._take()
         if token.kind != "text":
             raise FilterError(f'after {before} comes a text in quotes, such as "wait"', token.column)
-        return _unquoted(token.text, is_pattern=before == "~")
+        return unquoted(token.text, is_pattern=before == "~")
 
-    def _text_field(self, operand: c.Operand, at: _Token) -> c.FieldOperand:
+    def _text_field(self, operand: c.Operand, at: Token) -> c.FieldOperand:
         found = self._field(operand, at)
         if found.kind not in (Kind.TEXT, Kind.ANY):
             raise FilterError(f"{at.text} is a {found.kind}, and only text is searched", at.column)
         return found
 
-    def _field(self, operand: c.Operand, at: _Token) -> c.FieldOperand:
+    def _field(self, operand: c.Operand, at: Token) -> c.FieldOperand:
         if isinstance(operand, c.Literal):
             raise FilterError(f"a field such as reward is missing before {at.text}", at.column)
         return operand
@@ -267,7 +223,7 @@ class _Parser:
         if token.kind == "number":
             return c.Literal(float(token.text))
         if token.kind == "text":
-            return c.Literal(_unquoted(token.text))
+            return c.Literal(unquoted(token.text))
         if token.kind == "word" and token.text.lower() in ("true", "false"):
             return c.Literal(token.text.lower() == "true")
         if token.kind != "word" or token.text.lower() in ("and", "or", "not", "is", "in", "contains", "none"):
@@ -275,7 +231,7 @@ class _Parser:
             raise FilterError(f"a field, number or text is missing {what}", token.column)
         return self._named(token)
 
-    def _named(self, token: _Token) -> c.FieldOperand:
+    def _named(self, token: Token) -> c.FieldOperand:
         found = field_named(token.text)
         if found is None:
             raise FilterError(f"there is no field {token.text}{nearest(token.text)}", token.column)
@@ -287,14 +243,6 @@ class _Parser:
 
 def _negated(condition: c.Condition, negated: bool) -> c.Condition:
     return c.Not(condition) if negated else condition
-
-
-def _unquoted(text: str, is_pattern: bool = False) -> str:
-    """The text between the quotes; in a pattern only the quote itself is unescaped, the rest is the pattern's."""
-    quote, inner = text[0], text[1:-1]
-    if is_pattern:
-        return inner.replace(f"\\{quote}", quote)
-    return re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match[1], match[1]), inner, flags=re.DOTALL)
 
 
 def _example(name: str, kind: Kind) -> str:
