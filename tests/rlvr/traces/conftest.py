@@ -8,6 +8,12 @@ from rlvr.traces.schema import TraceRow
 from rlvr.traces.store import TraceWriter
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """What is cached outside of a run's folder stays with the test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def row():
     """Makes a row; what is given replaces what it holds by default."""

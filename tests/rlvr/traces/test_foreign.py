@@ -12,16 +12,7 @@ from rlvr.traces.index import GroupKey, TraceIndex
 from rlvr.traces.query import parse_filter
 from rlvr_rewards import UserError
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-def opened(path):
-    index = TraceIndex.open(path)
-    index.refresh()
-    return index
+from .opening import opened
 
 
 def write_lines(path, lines):
