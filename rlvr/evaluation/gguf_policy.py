@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rlvr.engine.sampling import Request, SamplingParams
-from rlvr.evaluation.policy import Answer, answer_seeds
-from rlvr.models.chat import completion_of, prompt_ids
+from rlvr.engine.sampling import SamplingParams
+from rlvr.evaluation.policy import SampledPolicy
 from rlvr_envs import Environment, Task
 from rlvr_rewards.errors import UserError
 
@@ -15,11 +14,11 @@ def is_gguf(path: str) -> bool:
     return path.endswith(".gguf") and not Path(path).is_dir()
 
 
-class GGUFPolicy:
-    """A file that samples each task's completions as one group.
+class GGUFPolicy(SampledPolicy):
+    """A file whose prompts are written by its own chat template.
 
-    Its prompts are written by the file's own chat template, its random streams are those of `ModelPolicy`: a file that
-    is the model it was made from gives the same completions.
+    Its random streams are those of every `SampledPolicy`: a file that is the model it was made from gives the same
+    completions.
 
     Args:
         path: The file.
@@ -40,18 +39,11 @@ class GGUFPolicy:
         if not Path(path).is_file():
             raise UserError(f"model {path}: there is no such file")
         self.model = LlamaModel(path)
-        self.tokenizer = FileTokenizer(self.model)
-        self.sampler = LlamaSampler(self.model, self.tokenizer)
-        self.env, self.params, self.split, self.seed = env, params, split, seed
-        self.temperature = params.temperature
+        tokenizer = FileTokenizer(self.model)
+        super().__init__(LlamaSampler(self.model, tokenizer), tokenizer, env, params, split, seed)
 
     def check(self, tasks: Sequence[Task]) -> None:
-        """Refuses tasks whose prompt and token budget do not fit the file's context together.
-
-        Raises:
-            UserError: One does not fit; the message says by how much.
-        """
-        longest = max(len(self._prompt(task)) for task in tasks)
+        longest = max(len(self.prompt(task)) for task in tasks)
         room = self.model.context_length - longest
         if room < self.params.max_new_tokens:
             mend = f"set that to at most {room}" if room > 0 else "take a model with a longer context"
@@ -60,23 +52,6 @@ class GGUFPolicy:
                 f"into the file's context of {self.model.context_length} tokens: {mend}"
             )
 
-    def answer(self, tasks: Sequence[Task], num_samples: int) -> list[list[Answer]]:
-        requests = [
-            Request(self._prompt(task), answer_seeds(self.env, task, self.split, self.seed, num_samples))
-            for task in tasks
-        ]
-        groups = self.sampler.sample(requests, self.params)
-        return [
-            [
-                Answer(completion_of(self.tokenizer, c.token_ids), seed, c, len(request.prompt_ids))
-                for seed, c in zip(request.seeds, group, strict=True)
-            ]
-            for request, group in zip(requests, groups, strict=True)
-        ]
-
     def close(self) -> None:
         """Closes the file."""
         self.model.close()
-
-    def _prompt(self, task: Task) -> list[int]:
-        return prompt_ids(self.tokenizer, self.env.messages(task))

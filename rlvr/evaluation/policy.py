@@ -3,13 +3,14 @@
 All meet the same tasks, and their randomness depends on the run's seed, the task and the sample alone.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rlvr.config.schema import ModelConfig
-from rlvr.engine.sampling import Completion, FinishReason, Request, SamplingParams
+from rlvr.engine.sampling import Completion, FinishReason, Request, Sampler, SamplingParams
 from rlvr.models.chat import completion_of, prompt_ids
 from rlvr.models.room import check_prompts
 from rlvr_envs import Environment, Task
@@ -94,36 +95,39 @@ class BaselinePolicy:
         return groups
 
 
-class ModelPolicy:
-    """A model that samples each task's completions as one group."""
+class SampledPolicy(ABC):
+    """A policy whose completions a `Sampler` draws: each task's as one group, under seeds of their own.
+
+    Args:
+        sampler: Draws them.
+        tokenizer: Writes the prompts by its chat template, and reads the completions.
+        env: Whose tasks.
+        params: How completions are drawn.
+        split: Which tasks; part of the seeds.
+        seed: Of the run.
+    """
 
     def __init__(
-        self,
-        model: "PreTrainedModel",
-        tokenizer: "PreTrainedTokenizerBase",
-        env: Environment,
-        params: SamplingParams,
-        split: str,
-        seed: int,
-        source: "SamplerSource",
+        self, sampler: Sampler, tokenizer: Any, env: Environment, params: SamplingParams, split: str, seed: int
     ) -> None:
-        self.source, self.sampler = source, source.holding(model)
-        self.tokenizer, self.env, self.params, self.split, self.seed = tokenizer, env, params, split, seed
-        self.temperature = params.temperature
-        self.model = model
+        self.sampler, self.tokenizer, self.env = sampler, tokenizer, env
+        self.params, self.split, self.seed = params, split, seed
 
+    @property
+    def temperature(self) -> float:
+        return self.params.temperature
+
+    @abstractmethod
     def check(self, tasks: Sequence[Task]) -> None:
-        """Refuses tasks whose prompt and token budget do not fit the model's context together.
+        """Refuses tasks whose prompt and token budget do not fit the context together.
 
         Raises:
             UserError: One does not fit; the message says by how much.
         """
-        prompts = [self.env.messages(task) for task in tasks]
-        check_prompts("evaluation", self.tokenizer, self.model, prompts, self.params.max_new_tokens)
 
     def answer(self, tasks: Sequence[Task], num_samples: int) -> list[list[Answer]]:
         requests = [
-            Request(self._prompt(task), answer_seeds(self.env, task, self.split, self.seed, num_samples))
+            Request(self.prompt(task), answer_seeds(self.env, task, self.split, self.seed, num_samples))
             for task in tasks
         ]
         groups = self.sampler.sample(requests, self.params)
@@ -135,12 +139,38 @@ class ModelPolicy:
             for request, group in zip(requests, groups, strict=True)
         ]
 
+    @abstractmethod
+    def close(self) -> None:
+        """Frees what it holds."""
+
+    def prompt(self, task: Task) -> list[int]:
+        """The ids of a task's messages."""
+        return prompt_ids(self.tokenizer, self.env.messages(task))
+
+
+class ModelPolicy(SampledPolicy):
+    """A model of transformers, sampled from by what `source` gives."""
+
+    def __init__(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        env: Environment,
+        params: SamplingParams,
+        split: str,
+        seed: int,
+        source: "SamplerSource",
+    ) -> None:
+        super().__init__(source.holding(model), tokenizer, env, params, split, seed)
+        self.model, self.source = model, source
+
+    def check(self, tasks: Sequence[Task]) -> None:
+        prompts = [self.env.messages(task) for task in tasks]
+        check_prompts("evaluation", self.tokenizer, self.model, prompts, self.params.max_new_tokens)
+
     def close(self) -> None:
         """Frees what the sampler holds beside the model."""
         self.source.close()
-
-    def _prompt(self, task: Task) -> list[int]:
-        return prompt_ids(self.tokenizer, self.env.messages(task))
 
 
 def load_policy(
