@@ -54,12 +54,11 @@ def closing_rows(config: RunConfig, folder: RunFolder) -> list[ClosingRow]:
 def show_closing(console: Console, rows: Sequence[ClosingRow]) -> None:
     """The table, on 80 columns."""
     metric = next((row["metric"] for row in rows if row["metric"]), None)
-    scored = [metric, "95%", "Δ before", "95%"] if metric else []
+    scored = ["mean", "95%", "Δ before", "95%"] if metric else []
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for header in ("stage", *scored, "tokens", "time", "memory"):
-        is_first, may_fold = header == "stage", header in ("stage", metric)
-        justify = "left" if is_first else "right"
-        table.add_column(header, justify=justify, no_wrap=not may_fold, overflow="fold", min_width=6)
+        is_first = header == "stage"
+        table.add_column(header, justify="left" if is_first else "right", no_wrap=not is_first, overflow="fold")
     for row in rows:
         cells = [_number(row, "mean"), _interval(row, "ci"), _number(row, "difference", "+")] if metric else []
         cells += [_interval(row, "difference", "+")] if metric else []
@@ -71,7 +70,7 @@ def show_closing(console: Console, rows: Sequence[ClosingRow]) -> None:
             _duration(row["seconds"]),
             size_text(peak.get("gpu", peak["cpu"])) if peak else "",
         )
-    console.print(Text("the run, stage by stage", style="bold"))
+    console.print(Text(f"the run, stage by stage{f': {metric}' if metric else ''}", style="bold"))
     console.print(table)
 
 
