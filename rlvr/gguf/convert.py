@@ -8,13 +8,13 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlvr.gguf.architectures import Metadata, architecture_of, settings_of
 from rlvr.gguf.credits import Credits
-from rlvr.gguf.file_types import FileType, tensor_type
+from rlvr.gguf.file_types import FileType, tensor_type, wanted_type
 from rlvr.gguf.tensors import HEAD, PlannedTensor, planned_tensors
 from rlvr.gguf.vocabulary import vocabulary
 from rlvr_rewards.errors import UserError
@@ -64,16 +64,14 @@ class Plan:
         """The bytes of all tensors in a file of that type."""
         return sum(self.bytes_of(tensor, file_type) for tensor in self.tensors)
 
-
-@dataclass
-class Written:
-    """What was done to write a file.
-
-    Attributes:
-        narrowed: Matrices that got another type than asked for, since their rows do not fit its blocks.
-    """
-
-    narrowed: list[str] = field(default_factory=list)
+    def narrowed(self, file_type: FileType) -> dict[str, str]:
+        """The matrices whose rows are no whole blocks of the type that they should have, and what they have instead."""
+        wanted = {
+            tensor.name: wanted_type(file_type, tensor.name, tensor.shape, self.num_layers, self.is_tied)
+            for tensor in self.tensors
+        }
+        found = {tensor.name: self.type_of(tensor, file_type).name for tensor in self.tensors}
+        return {name: kind for name, kind in found.items() if kind != wanted[name]}
 
 
 def plan_export(folder: Path, tokenizer: Any, credits: Credits) -> Plan:
@@ -126,7 +124,7 @@ def template_of(tokenizer: Any) -> str:
 
 def write_file(
     path: Path, plan: Plan, file_type: FileType, on_bytes: Callable[[int], None] = lambda count: None
-) -> Written:
+) -> None:
     """Writes a plan as a file of one type.
 
     Args:
@@ -145,12 +143,8 @@ def write_file(
         _add(writer, key, value)
     if file_type not in (FileType.F32, FileType.F16, FileType.BF16):
         writer.add_quantization_version(2)
-    written = Written()
     for tensor in plan.tensors:
-        kind = plan.type_of(tensor, file_type)
-        _announce(writer, tensor, kind, plan.bytes_of(tensor, file_type))
-        if _is_narrowed(tensor, kind, file_type):
-            written.narrowed.append(tensor.name)
+        _announce(writer, tensor, plan.type_of(tensor, file_type), plan.bytes_of(tensor, file_type))
     try:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
@@ -158,7 +152,6 @@ def write_file(
         _write_tensors(writer, plan, file_type, on_bytes)
     finally:
         writer.close()
-    return written
 
 
 def _write_tensors(writer: "GGUFWriter", plan: Plan, file_type: FileType, on_bytes: Callable[[int], None]) -> None:
@@ -207,11 +200,6 @@ def _announce(writer: "GGUFWriter", tensor: PlannedTensor, kind: "GGMLQuantizati
     import numpy as np
 
     writer.add_tensor_info(tensor.name, tensor.shape, np.dtype(np.float32), size, raw_dtype=kind)
-
-
-def _is_narrowed(tensor: PlannedTensor, kind: "GGMLQuantizationType", file_type: FileType) -> bool:
-    """Whether rows that 256 does not divide got another type in a file of K-quants."""
-    return file_type.is_k_quant and len(tensor.shape) > 1 and not kind.name.endswith("_K") and kind.name != "F32"
 
 
 def _add(writer: "GGUFWriter", key: str, value: Any) -> None:

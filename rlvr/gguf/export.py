@@ -70,7 +70,7 @@ class ExportedFile:
         path: Where the file is, or would be.
         file_type: Its type.
         size: In bytes.
-        narrowed: Matrices whose rows do not fit the type, and that got another one.
+        narrowed: Matrices whose rows are no whole blocks of the type, each with the one that it got instead.
         findings: Of the gate; none where it was not run.
         evaluation: On the exam, where there was one and the gate got that far.
     """
@@ -78,7 +78,7 @@ class ExportedFile:
     path: Path
     file_type: FileType
     size: int
-    narrowed: list[str] = field(default_factory=list)
+    narrowed: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     evaluation: "Evaluation | None" = None
 
@@ -124,7 +124,7 @@ def export(model: str, to: Path, name: str, settings: ExportSettings, console: "
     """
     from rlvr.models.load import load_tokenizer
 
-    if settings.verify or any(each.is_k_quant for each in settings.types):
+    if settings.verify or (any(each.is_k_quant for each in settings.types) and not has_program()):
         require_llama_cpp()
     targets = {each: to / f"{name}-{each}.gguf" for each in settings.types}
     _refuse_existing(targets.values(), settings.force)
@@ -148,13 +148,16 @@ def _made_file(work: Path, target: Path, plan: Plan, file_type: FileType, consol
     if file_type.is_k_quant and has_program():
         source = work / "float.gguf"
         if not source.exists():
-            with bytes_bar(console, "float.gguf", plan.size(FileType.F32)) as advance:
-                write_file(source, plan, FileType.F32, advance)
+            _write(source, plan, FileType.F32, console)
         quantize_file(source, path, file_type)
-        return ExportedFile(target, file_type, path.stat().st_size)
-    with bytes_bar(console, target.name, plan.size(file_type)) as advance:
-        written = write_file(path, plan, file_type, advance)
-    return ExportedFile(target, file_type, path.stat().st_size, written.narrowed)
+    else:
+        _write(path, plan, file_type, console)
+    return ExportedFile(target, file_type, path.stat().st_size, plan.narrowed(file_type))
+
+
+def _write(path: Path, plan: Plan, file_type: FileType, console: "Console") -> None:
+    with bytes_bar(console, path.name, plan.size(file_type)) as advance:
+        write_file(path, plan, file_type, advance)
 
 
 def _proven(

@@ -78,18 +78,33 @@ def tensor_type(
         num_layers: Of the model.
         is_tied: Whether the model has no head of its own.
     """
+    from gguf import GGMLQuantizationType
+
+    wanted = wanted_type(file_type, name, shape, num_layers, is_tied)
+    if _divides(wanted, shape):
+        return GGMLQuantizationType[wanted]
+    other = "Q8_0" if _makes_logits(name, is_tied) else _NARROW.get(wanted, wanted)
+    return GGMLQuantizationType[other if _divides(other, shape) else "F16"]
+
+
+def wanted_type(file_type: FileType, name: str, shape: Sequence[int], num_layers: int, is_tied: bool) -> str:
+    """What `tensor_type` would be were every row a multiple of every block; its arguments."""
+    if len(shape) < 2 or not name.endswith(".weight") or name.endswith("_norm.weight"):
+        return "F32"
+    if file_type in (FileType.F32, FileType.F16, FileType.BF16):
+        return file_type
+    return _quantized(file_type, name, num_layers, _makes_logits(name, is_tied))
+
+
+def _divides(kind: str, shape: Sequence[int]) -> bool:
+    """Whether rows of a shape are whole blocks of a type."""
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
-    if len(shape) < 2 or not name.endswith(".weight") or name.endswith("_norm.weight"):
-        return GGMLQuantizationType.F32
-    if file_type in (FileType.F32, FileType.F16, FileType.BF16):
-        return GGMLQuantizationType[file_type]
-    makes_logits = name == "output.weight" or (is_tied and name == "token_embd.weight")
-    wanted = _quantized(file_type, name, num_layers, makes_logits)
-    if shape[-1] % GGML_QUANT_SIZES[GGMLQuantizationType[wanted]][0]:
-        wanted = "Q8_0" if makes_logits else _NARROW.get(wanted, wanted)
-    fits = shape[-1] % GGML_QUANT_SIZES[GGMLQuantizationType[wanted]][0] == 0
-    return GGMLQuantizationType[wanted] if fits else GGMLQuantizationType.F16
+    return shape[-1] % GGML_QUANT_SIZES[GGMLQuantizationType[kind]][0] == 0
+
+
+def _makes_logits(name: str, is_tied: bool) -> bool:
+    return name == "output.weight" or (is_tied and name == "token_embd.weight")
 
 
 def _quantized(file_type: FileType, name: str, num_layers: int, makes_logits: bool) -> str:

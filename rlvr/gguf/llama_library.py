@@ -11,6 +11,7 @@ set, and read back through the library's functions, so that a layout that moved 
 import ctypes
 from ctypes import POINTER, c_bool, c_char_p, c_float, c_int8, c_int32, c_int64, c_size_t, c_uint32, c_void_p
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 from rlvr_rewards.errors import UserError
@@ -127,8 +128,6 @@ def require_llama_cpp() -> None:
     Raises:
         UserError: It is missing; the line names the install.
     """
-    from importlib.util import find_spec
-
     if find_spec("xllamacpp") is None:
         raise UserError(f"llama.cpp is needed, and xllamacpp is not installed: {install_hint()}")
 

@@ -59,14 +59,17 @@ def _show_file(console: "Console", file: ExportedFile) -> None:
         line = f"  {'✓' if finding.passed else '✗'} {finding.name}: {finding.says}"
         console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
     if file.narrowed:
-        console.print(
-            f"  {len(file.narrowed)} matrices have rows that 256 does not divide ({file.narrowed[0]}, …): "
-            "they are stored in a wider type, as llama.cpp does",
-            style="yellow",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        console.print(f"  {narrowed(file)}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def narrowed(file: ExportedFile) -> str:
+    """Which matrices have another type than the file's, and why."""
+    count, kinds = len(file.narrowed), ", ".join(sorted(set(file.narrowed.values())))
+    have = "1 matrix has" if count == 1 else f"{count} matrices have"
+    return (
+        f"{have} rows that are no whole blocks of {file.file_type} ({next(iter(file.narrowed))}"
+        f"{', …' if count > 1 else ''}): stored as {kinds}, as llama.cpp does"
+    )
 
 
 def _as_json(file: ExportedFile) -> dict[str, Any]:
@@ -75,5 +78,6 @@ def _as_json(file: ExportedFile) -> dict[str, Any]:
         "type": str(file.file_type),
         "bytes": file.size,
         "passed": file.passed,
+        "stored_otherwise": file.narrowed,
         "findings": [vars(finding) for finding in file.findings],
     }

@@ -1,8 +1,9 @@
 """A tokenizer in llama.cpp's words: tokens, merges or scores, the pre-tokenizer by what it does, special tokens.
 
 llama.cpp knows pre-tokenizers by name and has their regular expressions in its code. A name that does not fit splits
-text elsewhere, without a word, so it is chosen here by the expression that `tokenizer.json` holds, never by the
-model's name, and the parity gate compares tokens.
+text elsewhere, without a word, so it is chosen here by the expression that splits the text in transformers, never by
+the model's name, and the parity gate compares tokens. That expression is not always the one in `tokenizer.json`: for
+some architectures (Qwen2) transformers 5 puts its own in the place of the file's.
 """
 
 import json
@@ -34,7 +35,7 @@ def vocabulary(folder: Path, tokenizer: Any, vocab_size: int) -> Metadata:
     Raises:
         UserError: It is of a kind that llama.cpp cannot follow.
     """
-    raw = _read(folder)
+    raw = _read(folder) | _as_opened(tokenizer)
     model = raw["model"]
     if model.get("type") != "BPE":
         raise _unfit(folder, f"is a {model.get('type')} model, and only BPE has a counterpart here")
@@ -193,6 +194,12 @@ def _read(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"model {folder}: tokenizer.json cannot be read ({error}): get the model again") from None
     return raw
+
+
+def _as_opened(tokenizer: Any) -> dict[str, Any]:
+    """What transformers does to a text before it merges, which is what the model was trained with."""
+    opened = json.loads(tokenizer.backend_tokenizer.to_str())
+    return {name: opened.get(name) for name in ("normalizer", "pre_tokenizer")}
 
 
 def _unfit(folder: Path, why: str) -> UserError:
