@@ -5,8 +5,8 @@
 
 First the run goes through unbroken, which says how far there is to go and what a whole run holds. Then it is started in
 another folder and killed (SIGKILL) as often as asked, each time somewhat further on and in every stage as often as in
-the others, and at last left to finish. Exit code 0: whole, no finished stage was touched again, every step, completion
-and result is there once; otherwise 1.
+the others, and at last left to finish. Exit code 0: whole, no finished stage was touched again, every step, completion,
+result and file is there once; otherwise 1.
 """
 
 import argparse
@@ -36,11 +36,38 @@ context_length = 256
 [env]
 name = "arithmetic"
 largest = 9
+[reward]
+expression = "'REWARD:varied'"
 [[stage]]
 kind = "sft"
 steps = 60
-batch_size = 8
+batch_size = 16
+learning_rate = 1e-2
+num_examples = 80
 save_steps = 7
+[[stage]]
+kind = "rft"
+rounds = 2
+steps = 12
+batch_size = 4
+num_tasks = 100
+group_size = 4
+max_new_tokens = 40
+min_reward = 0.3
+save_steps = 5
+[stage.lora]
+r = 4
+[[stage]]
+kind = "dpo"
+steps = 20
+batch_size = 4
+num_tasks = 100
+group_size = 4
+max_new_tokens = 40
+length_gap = 1.0
+save_steps = 6
+[stage.lora]
+r = 4
 [[stage]]
 kind = "grpo"
 steps = 40
@@ -48,19 +75,29 @@ prompts_per_step = 2
 group_size = 4
 max_new_tokens = 8
 save_steps = 5
-[[stage]]
-kind = "sft"
-name = "sft-lora"
-steps = 40
-batch_size = 8
-save_steps = 6
 [stage.lora]
 r = 4
+[[stage]]
+kind = "merge"
+num_prompts = 64
 [[stage]]
 kind = "evaluate"
 num_tasks = 400
 max_new_tokens = 8
-models = ["base", "sft", "grpo", "sft-lora"]
+models = ["base", "sft", "rft", "dpo", "grpo", "merge"]
+[[stage]]
+kind = "export"
+num_tasks = 100
+max_new_tokens = 8
+margin = 100
+"""
+REWARD = """
+from rlvr_rewards import reward
+
+@reward
+def varied(completion: str) -> float:
+    '''A score that nobody can foresee, so that the groups of a model that knows little differ.'''
+    return 1.0 if completion.endswith("</answer>") else sum(completion.encode()) % 7 / 7
 """
 _POLL_S = 0.02
 _MOST_DELAY_S = 0.3
@@ -73,13 +110,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as made:
         work = Path(args.work or made)
         config = args.config or str(work / "tiny.toml")
-        (work / "tiny.toml").write_text(CONFIG)
+        (work / "tiny.toml").write_text(CONFIG.replace("REWARD", str(work / "varied.py")))
+        (work / "varied.py").write_text(REWARD)
         command = [sys.executable, "-m", "rlvr", "run", config]
         command += [part for each in args.sets for part in ("--set", each)]
         whole, broken = work / "whole", work / "broken"
         started = time.time()
         _finish(command, whole)
-        print(f"unbroken: {time.time() - started:.0f} s, {_progress(whole)} steps and files of traces")
+        print(f"unbroken: {time.time() - started:.0f} s, {_progress(whole)} marks on the way")
         marks = _marks(whole, args.moments, random.Random(args.seed))
         problems = _kill_and_continue(command, broken, marks)
         problems += _compare(whole, broken)
@@ -89,7 +127,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", nargs="?", help="a config; by default a tiny pipeline of four stages")
+    parser.add_argument("config", nargs="?", help="a config; by default a tiny pipeline of every kind of stage")
     parser.add_argument("--moments", type=int, default=10, help="how often it is killed")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE")
@@ -106,13 +144,19 @@ def _finish(command: Sequence[str], run: Path) -> str:
 
 def _marks(whole: Path, moments: int, rng: random.Random) -> list[tuple[int, float]]:
     """How far the run has come, and how many seconds later it is killed; every stage gets its share of the moments."""
-    bounds = [0]
-    for entry in _entries(whole):
-        lines = sum(stage == entry["name"] for stage, _ in _steps(whole))
+    entries, bounds = _entries(whole), [0]
+    for entry in entries:
+        lines = sum(_is_of(stage, entry["name"]) for stage, _ in _steps(whole).elements())
         files = {shard.path for policy in entry["traced"] for shard in shards(whole / "traces", *policy)}
-        bounds.append(bounds[-1] + lines + len(files))
-    shares = [number * (len(bounds) - 1) // moments for number in range(moments)]
-    return sorted((rng.randrange(bounds[at], bounds[at + 1]), rng.random() * _MOST_DELAY_S) for at in shares)
+        bounds.append(bounds[-1] + 1 + lines + len(files))
+    bounds[-1] -= 1  # at the last of all marks there is nothing left to kill
+    shares = [number * len(entries) // moments for number in range(moments)]
+    return sorted((rng.randint(bounds[at] + 1, bounds[at + 1]), rng.random() * _MOST_DELAY_S) for at in shares)
+
+
+def _is_of(logged: str, stage: str) -> bool:
+    """Whether a line of metrics is a stage's own, or that of a round of it."""
+    return logged == stage or logged.startswith(f"{stage}/")
 
 
 def _kill_and_continue(command: Sequence[str], run: Path, marks: Sequence[tuple[int, float]]) -> list[str]:
@@ -121,7 +165,7 @@ def _kill_and_continue(command: Sequence[str], run: Path, marks: Sequence[tuple[
     done: Done = {}
     for number, (mark, delay) in enumerate(marks, 1):
         stage = _kill_at(command, run, mark, delay)
-        print(f"kill {number}: {_progress(run)} steps and files there, {stage} under way", flush=True)
+        print(f"kill {number}: {_progress(run)} marks behind it, {stage} under way", flush=True)
         problems += _touched_again(done, _done(run), f"before kill {number}")
         done = _done(run)
     said = _finish(command, run)
@@ -145,10 +189,12 @@ def _kill_at(command: Sequence[str], run: Path, mark: int, delay: float) -> str:
 
 
 def _progress(run: Path) -> int:
-    """Lines of metrics and files of traces: steps that were trained, and policies that were evaluated."""
+    """Marks on the way: stages begun, lines of metrics (steps), files of traces (samples, and policies evaluated)."""
     metrics = run / "metrics.jsonl"
     lines = metrics.read_text().count("\n") if metrics.exists() else 0
-    return lines + len([path for path in (run / "traces").glob("*.parquet") if path.name[0] != "."])
+    return (
+        len(_entries(run)) + lines + len([path for path in (run / "traces").glob("*.parquet") if path.name[0] != "."])
+    )
 
 
 def _entries(run: Path) -> list[dict[str, Any]]:
@@ -170,7 +216,7 @@ def _compare(whole: Path, broken: Path) -> list[str]:
     for entry in _entries(broken):
         ended = (broken / f"logs/{entry['name']}.log").read_text().count(" rlvr.stage: done: ")
         problems += [f"{entry['name']} ended {ended} times"] if ended != 1 else []
-    for what, contents in (("steps", _steps), ("completions", _completions), ("results", _results)):
+    for what, contents in {"steps": _steps, "completions": _completions, "results": _results, "files": _files}.items():
         there, expected = contents(broken), contents(whole)
         print(f"{what}: {there.total()} of {expected.total()}")
         problems += [f"{what}: {extra.total()} too many" for extra in [there - expected] if extra]
@@ -194,6 +240,12 @@ def _completions(run: Path) -> Counter[Any]:
 def _results(run: Path) -> Counter[Any]:
     rows = json.loads((run / "results.json").read_text())
     return Counter((row["stage"], row["split"], row["metric"]) for row in rows)
+
+
+def _files(run: Path) -> Counter[Any]:
+    """What stages made: models, GGUF files, what they learned from, and logs."""
+    made = (path for folder in ("models", "gguf", "data", "logs") for path in (run / folder).rglob("*"))
+    return Counter(str(path.relative_to(run)) for path in made if path.is_file())
 
 
 def _leftovers(run: Path) -> list[Path]:
