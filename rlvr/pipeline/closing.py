@@ -1,10 +1,11 @@
 """The table that a run ends with: each stage's score with its interval, what it added, and what it cost.
 
-It is made from `results.json`, the manifest and, where two models were evaluated by different stages, the traces: the
-paired difference is always on the same tasks. It needs no model, and is made anew whenever a run ends.
+What a stage added is the difference to the model that it started from, or to the nearest one before that was evaluated
+on the same tasks. The table is made from `results.json`, the manifest and, where two models were evaluated by different
+stages, the traces. It needs no model, and is made anew whenever a run ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ def closing_rows(config: RunConfig, folder: RunFolder) -> list[ClosingRow]:
     """A row for each stage in order, the base model first where it was evaluated; baselines are left out."""
     entries, results = read_entries(folder.path), folder.results()
     metric, splits = _metric(config), _splits(config)
+    made_from = _made_from(config)
     rows: list[ClosingRow] = []
-    before: tuple[str, str] | None = None
     for name in _names(config, splits):
         entry = entries.get(name, {})
         row: ClosingRow = {
@@ -45,8 +46,7 @@ def closing_rows(config: RunConfig, folder: RunFolder) -> list[ClosingRow]:
         policy = (name, splits.get(name, ""))
         if found := _find(results, policy, metric):
             row |= {"metric": metric} | {key: found[key] for key in ("mean", "ci_low", "ci_high")}
-            row |= _change(policy, before, metric, results, folder.path / "traces", config.seed)
-            before = policy
+            row |= _change(policy, made_from, metric, results, folder.path / "traces", config.seed)
         rows.append(row)
     return rows
 
@@ -101,6 +101,20 @@ def _names(config: RunConfig, splits: dict[str, str]) -> list[str]:
     return names
 
 
+def _made_from(config: RunConfig) -> dict[str, str]:
+    """Of each model, and of each file that a stage exports, the stage whose model it was made from."""
+    from rlvr.pipeline.run import start_of
+
+    found: dict[str, str] = {}
+    for stage in config.stage:
+        kind = STAGES.get(stage.kind)
+        if kind.makes_model:
+            found[stage.name] = start_of(stage, config)
+        elif stage.kind == "export":
+            found |= {policy: start_of(stage, config) for policy, _ in kind.traced(stage, config)}
+    return found
+
+
 def _evaluates(stage: StageConfig) -> bool:
     return hasattr(stage, "metrics")
 
@@ -111,22 +125,25 @@ def _find(results: Sequence[ResultRow], policy: tuple[str, str], metric: str) ->
 
 def _change(
     policy: tuple[str, str],
-    before: tuple[str, str] | None,
+    made_from: Mapping[str, str],
     metric: str,
     results: Sequence[ResultRow],
     traces: Path,
     seed: int,
 ) -> ClosingRow:
-    """The paired difference to the model before, where both were given the same tasks."""
-    if before is None or before[1] != policy[1]:
-        return {}
-    if found := _find(results, policy, difference(metric, before[0])):
-        mean, low, high = found["mean"], found["ci_low"], found["ci_high"]
-    elif made := recalled_difference(traces, policy, before, metric, seed):
-        mean, low, high = made.mean, made.ci_low, made.ci_high
-    else:
-        return {}
-    return {"before": before[0], "difference": mean, "difference_low": low, "difference_high": high}
+    """The paired difference to the nearest model before that was given the same tasks."""
+    name, split = policy
+    while before := made_from.get(name):
+        if found := _find(results, policy, difference(metric, before)):
+            change = found["mean"], found["ci_low"], found["ci_high"]
+        elif made := recalled_difference(traces, policy, (before, split), metric, seed):
+            change = made.mean, made.ci_low, made.ci_high
+        else:
+            name = before
+            continue
+        names = ("before", "difference", "difference_low", "difference_high")
+        return dict(zip(names, (before, *change), strict=True))
+    return {}
 
 
 def _number(row: ClosingRow, key: str, sign: str = "") -> str:

@@ -54,7 +54,12 @@ def test_the_files_are_in_the_run_and_in_its_results(config, tmp_path, capsys):
     assert rows["sft-F16", "success-sft"]["mean"] == 0
     assert rows["sft-Q4_0", "score"]["model"] == "gguf/export/sft-Q4_0.gguf"
     assert ("sft-Q4_0", "success-sft-F16") in rows
-    entry = next(e for e in json.loads((run / "manifest.json").read_text())["stages"] if e["kind"] == "export")
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert {row["stage"]: row["before"] for row in manifest["table"] if row["mean"] is not None} == {
+        "sft-F16": "sft",
+        "sft-Q4_0": "sft",
+    }
+    entry = next(e for e in manifest["stages"] if e["kind"] == "export")
     assert entry["metrics"]["sft-F16.gguf"]["log-probs.mean_kl"] <= 1e-5
     assert "sft-Q4_0" in capsys.readouterr().out
     assert main(["run", str(config), "--run-dir", str(run)]) == 0  # finished: nothing is done again
