@@ -1,12 +1,17 @@
 """The keys and values of a prompt, computed once and spread over the completions of its group.
 
 Not here: what is done with them. `torch_sampler` decodes on, `shared_prompt` computes log-probs.
+
+Shapes: B rows, H heads, T tokens, D the size of a head.
 """
 
 from typing import Any
 
 from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+
+ATTENTION_KINDS = {DynamicLayer, DynamicSlidingWindowLayer}
+"""Layers that can be spread over a group and shrunk: keys and values of attention, whole or of a sliding window."""
 
 _ROOM = 32
 """Tokens that a layer makes room for at least, each time it is full."""
@@ -60,13 +65,14 @@ def layer_kinds(model: Any) -> set[type]:
     return {type(layer) for layer in DynamicCache(config=model.config).layers}
 
 
+def positions(mask_BT: Tensor) -> Tensor:
+    """Where each token stands (B, T), counted from the first of its row; 0 for the padding before it."""
+    return (mask_BT.cumsum(-1) - 1).clamp(min=0)
+
+
 def _with_room(states: Tensor, length: int) -> Tensor:
     """States (B, H, T, D) at the front of a tensor with room for `length` tokens and a quarter more."""
     rows, heads, before, size = states.shape
     room = states.new_empty(rows, heads, max(length + _ROOM, length * 5 // 4), size)
     room[:, :, :before] = states
     return room
-
-
-ATTENTION_KINDS = {DynamicLayer, DynamicSlidingWindowLayer}
-"""Layers that can be spread over a group and shrunk: keys and values of attention, whole or of a sliding window."""

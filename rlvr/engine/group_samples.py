@@ -5,7 +5,6 @@ interrupted stage goes on. Not here: what is made of the groups, and sampling du
 """
 
 import json
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
@@ -14,9 +13,9 @@ from typing import Any
 
 from rich.console import Console
 
-from rlvr.engine.rollout import Origin, Rollout, new_rollout
+from rlvr.engine.rollout import Origin, new_rollout
 from rlvr.engine.sampling import MAX_ROWS, FinishReason, Sampler, SamplingParams
-from rlvr.models.chat import completion_of, prompt_ids
+from rlvr.models.chat import prompt_ids
 from rlvr.progress import progress_bar
 from rlvr.replacing import write_json
 from rlvr.traces.schema import TraceRow
@@ -170,42 +169,21 @@ def read_groups(plan: GroupPlan) -> Iterator[list[Sampled]]:
 
 
 def _sample_batch(plan: GroupPlan, step: int, sampler: Sampler, tokenizer: Any) -> list[TraceRow]:
-    tasks = plan.batch(step)
-    inputs = [
-        {"task": canonical_json(task), "task_id": plan.env.task_id(task)}
-        for task in tasks
-        for _ in range(plan.group_size)
+    tasks = [task for task in plan.batch(step) for _ in range(plan.group_size)]
+    inputs = [{"task": canonical_json(task), "task_id": plan.env.task_id(task)} for task in tasks]
+    rollout = new_rollout(inputs, [row // plan.group_size for row in range(len(tasks))], plan.origin, step)
+    prompts = [
+        prompt_ids(tokenizer, plan.env.messages(task)) for task in plan.batch(step) for _ in range(plan.group_size)
     ]
-    rollout = new_rollout(inputs, 0, plan.group_size, plan.origin, step)
-    prompts = [prompt_ids(tokenizer, plan.env.messages(task)) for task in tasks]
-    requests = rollout.requests([ids for ids in prompts for _ in range(plan.group_size)])
-    groups = sampler.sample(requests, plan.params)
-    rollout.prompt_tokens = [len(ids) for ids in prompts for _ in range(plan.group_size)]
-    rollout.completions = [completion for group in groups for completion in group]
-    rollout.texts = [completion_of(tokenizer, completion.token_ids) for completion in rollout.completions]
-    _score(plan, rollout)
-    rows = rollout.trace_rows(plan.env, [0.0] * len(inputs))
-    for row in rows:
-        row.policy_version, row.advantage = plan.policy_version, None
-    return rows
-
-
-def _score(plan: GroupPlan, rollout: Rollout) -> None:
-    started = time.perf_counter()
-    rollout.scores = plan.reward.score_batch(
-        [[{"role": "assistant", "content": text}] for text in rollout.texts],
-        {
-            **rollout.columns(),
-            "prompt": [plan.env.messages(task) for task in rollout.tasks],
-            "completion_ids": [completion.token_ids for completion in rollout.completions],
-        },
-        groups=rollout.groups,
-    )
-    rollout.reward_s = (time.perf_counter() - started) / len(rollout.texts)
-    rollout.judge(plan.env)
+    rollout.take(sampler.sample(rollout.requests(prompts), plan.params), prompts, tokenizer)
+    rollout.score(plan.env, plan.reward)
     if all(score.errors for score in rollout.scores):
         name, error = next(iter(rollout.scores[0].errors.items()))
         raise UserError(
             f"the reward failed for every completion of a batch of {plan.origin.stage}; "
             f"the first error is of its part {name}: {error}"
         )
+    rows = rollout.trace_rows(plan.env, [None] * len(rollout), rollout.unscored())
+    for row in rows:
+        row.policy_version = plan.policy_version
+    return rows

@@ -6,16 +6,17 @@ Not here: how they are sampled (`Sampler`) and what is learned from them (`Group
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from rlvr.engine.sampling import Completion, Request
+from rlvr.models.chat import completion_of
 from rlvr.score_stream import judge
 from rlvr.traces.schema import TraceRow
 from rlvr_envs import Environment, Task
 from rlvr_envs.seeds import derive_seed
-from rlvr_rewards import Score
+from rlvr_rewards import Reward, Score
 from rlvr_rewards.row import ABSENT
 
 
@@ -35,10 +36,11 @@ class Rollout:
     Attributes:
         origin: The run and stage.
         step: The optimizer step that they are sampled for, from 1.
+        attempts: How many groups were sampled before in the place of each completion's group.
         seeds: Of each completion, all different.
         solved: Whether each completion solves its task; `None` where the environment failed to say.
         infos: What else the environment says of each completion.
-        reward_s: Seconds that scoring took, a completion.
+        reward_s: Seconds that scoring took of each completion's share.
     """
 
     origin: Origin
@@ -47,6 +49,7 @@ class Rollout:
     task_ids: list[str]
     groups: list[int]
     samples: list[int]
+    attempts: list[int]
     seeds: list[int]
     prompt_tokens: list[int] = field(default_factory=list)
     completions: list[Completion] = field(default_factory=list)
@@ -54,7 +57,10 @@ class Rollout:
     scores: list[Score] = field(default_factory=list)
     solved: list[bool | None] = field(default_factory=list)
     infos: list[dict[str, Any]] = field(default_factory=list)
-    reward_s: float = 0.0
+    reward_s: list[float] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.tasks)
 
     def requests(self, prompt_ids: Sequence[Sequence[int]]) -> list[Request]:
         """One request a group; the rows of a group stand next to each other."""
@@ -70,15 +76,72 @@ class Rollout:
         names = dict.fromkeys(name for task in self.tasks for name in task)
         return {name: [task.get(name, ABSENT) for task in self.tasks] for name in names}
 
-    def judge(self, env: Environment) -> None:
-        """Asks the environment what it says of each completion; where it fails, the completion's errors say so."""
+    def take(self, groups: Sequence[Sequence[Completion]], prompt_ids: Sequence[Sequence[int]], tokenizer: Any) -> None:
+        """Keeps what a sampler drew for the requests of `prompt_ids`, one prompt a row."""
+        self.prompt_tokens = [len(ids) for ids in prompt_ids]
+        self.completions = [completion for group in groups for completion in group]
+        self.texts = [completion_of(tokenizer, completion.token_ids) for completion in self.completions]
+
+    def score(self, env: Environment, reward: Reward, shared: Mapping[str, Any] | None = None) -> None:
+        """Scores every completion, and asks the environment what it says of each; its failures are errors too.
+
+        Args:
+            env: Of the tasks.
+            reward: What completions earn.
+            shared: What TRL gives its reward functions beside the columns.
+        """
+        started = time.perf_counter()
+        self.scores = reward.score_batch(
+            [[{"role": "assistant", "content": text}] for text in self.texts],
+            {
+                **self.columns(),
+                "prompt": [env.messages(task) for task in self.tasks],
+                "completion_ids": [completion.token_ids for completion in self.completions],
+            },
+            shared=shared,
+            groups=self.groups,
+        )
+        self.reward_s = [(time.perf_counter() - started) / len(self)] * len(self)
         for task, text, score in zip(self.tasks, self.texts, self.scores, strict=True):
             success, info, errors = judge(task, text, env)
             self.solved.append(success)
             self.infos.append(info)
             score.errors.update(errors)
 
-    def trace_rows(self, env: Environment, advantages: Sequence[float]) -> list[TraceRow]:
+    def without_variance(self) -> set[int]:
+        """The groups whose scored completions all earned the same: each has an advantage of 0."""
+        rewards: dict[int, set[float]] = {}
+        for group, score in zip(self.groups, self.scores, strict=True):
+            rewards.setdefault(group, set()).update([] if score.reward is None else [score.reward])
+        return {group for group, earned in rewards.items() if len(earned) < 2}
+
+    def unscored(self) -> list[str | None]:
+        """Why each completion cannot teach: it has no reward; `None` where it has one."""
+        return ["the reward failed or did not apply" if score.reward is None else None for score in self.scores]
+
+    def of_groups(self, groups: Set[int]) -> "Rollout":
+        """The completions of some groups."""
+        rows = [row for row, group in enumerate(self.groups) if group in groups]
+        return replace(self, **{name: [values[row] for row in rows] for name, values in self._lists().items()})
+
+    def replacing(self, other: "Rollout") -> "Rollout":
+        """These completions, with those of another in the places of theirs."""
+        places = {place: row for row, place in enumerate(zip(other.groups, other.samples, strict=True))}
+        from_other = [places.get(place) for place in zip(self.groups, self.samples, strict=True)]
+        theirs = other._lists()
+        chosen = {
+            name: [own if row is None else theirs[name][row] for own, row in zip(values, from_other, strict=True)]
+            for name, values in self._lists().items()
+        }
+        return replace(self, **chosen)
+
+    def _lists(self) -> dict[str, list[Any]]:
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: values for name, values in found.items() if isinstance(values, list)}
+
+    def trace_rows(
+        self, env: Environment, advantages: Sequence[float | None], why_not_kept: Sequence[str | None]
+    ) -> list[TraceRow]:
         """One row a completion, once all of it is known."""
         prompts = {
             group: (env.messages(task), env.gold(task)) for group, task in zip(self.groups, self.tasks, strict=True)
@@ -93,6 +156,7 @@ class Rollout:
                 step=self.step,
                 group=self.groups[n],
                 sample=self.samples[n],
+                attempt=self.attempts[n],
                 task_id=self.task_ids[n],
                 task=self.tasks[n],
                 messages=prompts[self.groups[n]][0],
@@ -107,13 +171,13 @@ class Rollout:
                 reward=score.reward,
                 success=self.solved[n],
                 advantage=advantages[n],
-                kept=score.reward is not None,
-                why_not_kept="the reward failed or did not apply" if score.reward is None else None,
+                kept=why_not_kept[n] is None,
+                why_not_kept=why_not_kept[n],
                 seed=self.seeds[n],
                 policy_version=self.step - 1,
                 prompt_tokens=self.prompt_tokens[n],
                 sample_s=completion.seconds,
-                reward_s=self.reward_s,
+                reward_s=self.reward_s[n],
                 time=now,
             )
             for n, (completion, score) in enumerate(zip(self.completions, self.scores, strict=True))
@@ -121,20 +185,23 @@ class Rollout:
 
 
 def new_rollout(
-    inputs: Sequence[dict[str, Any]], first_row: int, group_size: int, origin: Origin, step: int
+    inputs: Sequence[Mapping[str, Any]], groups: Sequence[int], origin: Origin, step: int, attempt: int = 0
 ) -> Rollout:
-    """The rows that TRL hands to this process, before anything is sampled.
+    """Completions to be, before anything is sampled.
 
     Args:
         inputs: Rows of the dataset, each with `task` (JSON text) and `task_id`.
-        first_row: The number of the first of them in the batch of all processes: row // group size is the group.
-        group_size: Completions a prompt.
+        groups: The number of each row's group in the batch of all processes; the rows of a group stand together.
         origin: The run and stage.
         step: The optimizer step that they are sampled for.
+        attempt: How many groups were sampled before in their place.
     """
-    places = [divmod(first_row + row, group_size) for row in range(len(inputs))]
-    groups, samples = [group for group, _ in places], [sample for _, sample in places]
     task_ids = [example["task_id"] for example in inputs]
+    seen: Counter[int] = Counter()
+    samples: list[int] = []
+    for group in groups:
+        samples.append(seen[group])
+        seen[group] += 1
     occurrences = _occurrences(groups, task_ids)
     seeds = [
         derive_seed(
@@ -144,13 +211,14 @@ def new_rollout(
             step=step,
             task_id=task_id,
             occurrence=occurrences[group],
-            attempt=0,
+            attempt=attempt,
             turn=0,
             sample=sample,
         )
         for task_id, group, sample in zip(task_ids, groups, samples, strict=True)
     ]
-    return Rollout(origin, step, [json.loads(e["task"]) for e in inputs], task_ids, groups, samples, seeds)
+    tasks = [json.loads(example["task"]) for example in inputs]
+    return Rollout(origin, step, tasks, task_ids, list(groups), samples, [attempt] * len(tasks), seeds)
 
 
 def _occurrences(groups: Sequence[int], task_ids: Sequence[str]) -> dict[int, int]:

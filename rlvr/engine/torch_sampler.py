@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rlvr.engine.attention_cache import ATTENTION_KINDS, layer_kinds, make_roomy
+from rlvr.engine.attention_cache import ATTENTION_KINDS, layer_kinds, make_roomy, positions
 from rlvr.engine.sampling import MAX_ROWS, Completion, FinishReason, Request, SamplingParams
 from rlvr.engine.stops import StopStrings
 from rlvr_rewards.errors import UserError
@@ -91,7 +91,7 @@ class TorchSampler:
         out = self.model(
             input_ids=ids_PT,
             attention_mask=mask_PT,
-            position_ids=_positions(mask_PT),
+            position_ids=positions(mask_PT),
             use_cache=True,
             logits_to_keep=1,
         )
@@ -119,7 +119,7 @@ class TorchSampler:
         out = self.model(
             input_ids=batch.tokens_B[:, None],
             attention_mask=batch.mask_BT,
-            position_ids=_positions(batch.mask_BT)[:, -1:],
+            position_ids=positions(batch.mask_BT)[:, -1:],
             past_key_values=batch.cache,
             use_cache=True,
         )
@@ -219,10 +219,6 @@ def restricted(logits_BV: torch.Tensor, params: SamplingParams) -> torch.Tensor:
     if params.min_p > 0:
         warpers.append(MinPLogitsWarper(params.min_p))
     return warpers(torch.empty(0, dtype=torch.long), logits_BV)  # pyright: ignore[reportArgumentType]
-
-
-def _positions(mask_BT: torch.Tensor) -> torch.Tensor:
-    return (mask_BT.cumsum(-1) - 1).clamp(min=0)
 
 
 def _uniforms(seeds: Sequence[int], num_tokens: int) -> torch.Tensor:

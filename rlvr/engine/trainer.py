@@ -3,28 +3,31 @@
 Losses, advantages, KL, adapters and distribution stay TRL's. What is overridden are private methods of TRL 1.16; they
 stand in this module alone, and `tests/rlvr/engine/test_trl_seams.py` fails when TRL changes one of them.
 
-    _generate_single_turn            groups come from our `Sampler`
-    _calculate_rewards               scores with named parts, recorded errors and the policy for them
-    _generate_and_score_completions  the trace, once the advantages are known
-    _get_per_token_logps_and_entropies  the prompt of a group computed once
+    _prepare_inputs                     groups stay together in a step's passes
+    _generate_and_score_completions     dynamic sampling before, and the trace once the advantages are known
+    _generate_single_turn               groups come from our `Sampler`; rewards begin beside what TRL does next
+    _calculate_rewards                  scores with named parts, recorded errors and the policy for them
+    _compute_loss                       rows without an advantage do not go through the model
+    _get_per_token_logps_and_entropies  prompts computed once a group, passes cut to their longest row
 """
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import torch
 from trl.models import unwrap_model_for_generation
 from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.utils import split_tensor_dict
 
+from rlvr.engine.dynamic_sampling import Example, FreshTasks, Refilled, refill
 from rlvr.engine.rollout import Origin, Rollout, new_rollout
 from rlvr.engine.sampling import Sampler, SamplingParams
-from rlvr.engine.shared_prompt import can_share, shared_log_probs
+from rlvr.engine.update import Savings, put_back, rows_that_teach, saving_log_probs
 from rlvr.traces.store import TraceWriter
 from rlvr_envs import Environment
 from rlvr_rewards import Reward, UserError
 from rlvr_rewards.batch import part_means
-from rlvr_rewards.row import completion_text
 
 
 class GroupTrainer(GRPOTrainer):
@@ -39,7 +42,8 @@ class GroupTrainer(GRPOTrainer):
         params: How completions are drawn.
         traces: Where a row for every completion goes.
         origin: The run, stage and seed.
-        share_prompts: Whether the update computes the prompt of a group once, where the model allows it.
+        savings: What the update leaves out.
+        fresh_tasks: Tasks for dynamic sampling; `None`: groups without variance stay.
         **kwargs: Of `trl.GRPOTrainer`, without `reward_funcs`.
     """
 
@@ -52,54 +56,103 @@ class GroupTrainer(GRPOTrainer):
         params: SamplingParams,
         traces: TraceWriter,
         origin: Origin,
-        share_prompts: bool = True,
+        savings: Savings = Savings(),  # noqa: B008 (frozen)
+        fresh_tasks: FreshTasks | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(reward_funcs=reward, **kwargs)
         self.env, self.reward, self.traces, self.origin = env, reward, traces, origin
-        self.make_sampler, self.params, self.share_prompts = make_sampler, params, share_prompts
+        self.make_sampler, self.params, self.savings, self.fresh_tasks = make_sampler, params, savings, fresh_tasks
         self._rollout: Rollout | None = None
+        self._scoring: Future[None] | None = None
+        self._beside = ThreadPoolExecutor(1, "rewards")
+        self._teaching_B: torch.Tensor | None = None
+        self._old_BT: torch.Tensor | None = None
         self._failed_before = False
 
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        args: Any = self.args
+        model: Any = self.model
+        every = args.steps_per_generation * self.num_iterations
+        if not model.training or args.gradient_accumulation_steps % every:
+            return super()._prepare_inputs(generation_batch)
+        # All of it goes into one optimizer step, which the order does not change: groups stay together.
+        if self._step % every == 0 or self._buffered_inputs is None:
+            whole = self._generate_and_score_completions(generation_batch)
+            self._buffered_inputs = split_tensor_dict(whole, args.steps_per_generation)
+        return self._buffered_inputs[self._step % args.steps_per_generation]
+
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        first_row = self.accelerator.process_index * len(inputs)
+        first_row, group_size = self.accelerator.process_index * len(inputs), int(self.num_generations or 0)
+        groups = [(first_row + row) // group_size for row in range(len(inputs))]
         step = self.state.global_step + 1
-        self._rollout = new_rollout(inputs, first_row, int(self.num_generations or 0), self.origin, step)
-        output = super()._generate_and_score_completions(inputs)
-        self.traces.write(step, self._rollout.trace_rows(self.env, output["advantages"].tolist()))
+        found = Refilled(inputs, new_rollout(inputs, groups, self.origin, step))
+        if self.fresh_tasks is not None:
+            found = self._refilled(found, self.fresh_tasks.of_step(step))
+        self._rollout = found.rollout
+        output = super()._generate_and_score_completions(found.inputs)
+        self._write_traces(found, output["advantages"])
         return output
+
+    def _refilled(self, found: Refilled, fresh: Iterator[Example]) -> Refilled:
+        self._sample_and_score(found.rollout, found.inputs)
+        found = refill(found.inputs, found.rollout, fresh, self._sample_and_score)
+        self._pending_extra_logs.clear()  # TRL wants a value for each row that is left
+        self._log_metric("dynamic_sampling/extra_groups", found.num_extra)
+        self._log_metric("dynamic_sampling/replaced", found.share_replaced)
+        return found
+
+    def _write_traces(self, found: Refilled, advantages_B: torch.Tensor) -> None:
+        """The trace, and an advantage of exactly 0 for groups without variance, where rounding leaves a rest."""
+        rollout = found.rollout
+        same = rollout.without_variance() if self._loss_is_of_advantages_alone() else set()
+        why = rollout.unscored()
+        for row, group in enumerate(rollout.groups):
+            if group in same:
+                advantages_B[row] = 0.0
+                why[row] = why[row] or "all of its group earned the same, so that it has no advantage"
+        rows = rollout.trace_rows(self.env, advantages_B.tolist(), why)
+        for replaced in found.replaced:
+            why = [each or "all of its group earned the same: another took its place" for each in replaced.unscored()]
+            rows += replaced.trace_rows(self.env, [None] * len(replaced), why)
+        self.traces.write(rollout.step, rows)
+
+    def _sample_and_score(self, rollout: Rollout, inputs: Sequence[Example]) -> None:
+        prompt_ids, _, _ = self._tokenize_prompts([example["prompt"] for example in inputs])
+        self._sample(rollout, prompt_ids)
+        rollout.score(self.env, self.reward, self._shared())
+
+    def _sample(self, rollout: Rollout, prompt_ids: Sequence[Sequence[int]]) -> None:
+        with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:
+            sampler = self.make_sampler(model)
+            rollout.take(sampler.sample(rollout.requests(prompt_ids), self.params), prompt_ids, self.processing_class)
+        for name, value in getattr(sampler, "metrics", {}).items():
+            self._log_metric(name, value)
+
+    def _shared(self) -> dict[str, Any]:
+        """What TRL gives its reward functions beside the columns."""
+        return {
+            "trainer_state": self.state,
+            "log_extra": self._log_completion_extra,
+            "log_metric": self._log_metric,
+        }
 
     def _generate_single_turn(
         self, prompt_ids: list[list[int]], images: Any, multimodal_fields: Any, num_generations: int, *_: Any, **__: Any
     ) -> tuple[list[list[int]], None]:
         rollout = self._require_rollout()
-        with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:
-            sampler = self.make_sampler(model)
-            groups = sampler.sample(rollout.requests(prompt_ids), self.params)
-        for name, value in getattr(sampler, "metrics", {}).items():
-            self._log_metric(name, value)
-        rollout.prompt_tokens = [len(ids) for ids in prompt_ids]
-        rollout.completions = [completion for group in groups for completion in group]
+        if not rollout.completions:
+            self._sample(rollout, prompt_ids)
+            self._scoring = self._beside.submit(rollout.score, self.env, self.reward, self._shared())
         return [completion.token_ids for completion in rollout.completions], None
 
     def _calculate_rewards(
         self, inputs: list[dict[str, Any]], prompts: list[Any], completions: list[Any], completion_ids_list: list[Any]
     ) -> torch.Tensor:
         rollout = self._require_rollout()
-        started = time.perf_counter()
-        rollout.scores = self.reward.score_batch(
-            completions,
-            {**rollout.columns(), "prompt": prompts, "completion_ids": completion_ids_list},
-            shared={
-                "trainer_state": self.state,
-                "log_extra": self._log_completion_extra,
-                "log_metric": self._log_metric,
-            },
-            groups=rollout.groups,
-        )
-        rollout.reward_s = (time.perf_counter() - started) / len(completions)
-        rollout.texts = [completion_text(completion) for completion in completions]
-        rollout.judge(self.env)
+        if self._scoring is not None:
+            self._scoring.result()
+            self._scoring = None
         self._refuse_reward_that_always_fails(rollout)
         self._log_scores(rollout)
         rewards_N = torch.tensor(
@@ -108,6 +161,15 @@ class GroupTrainer(GRPOTrainer):
         )
         gathered: Any = self.accelerator.gather(rewards_N[:, None])
         return gathered
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        if self.savings.skip_zero_variance and self._loss_is_of_advantages_alone():
+            self._teaching_B = rows_that_teach(inputs["advantages"])
+            self._old_BT = inputs.get("old_per_token_logps")
+        try:
+            return super()._compute_loss(model, inputs)
+        finally:
+            self._teaching_B = self._old_BT = None
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -120,21 +182,30 @@ class GroupTrainer(GRPOTrainer):
         compute_aux_loss: bool = False,
         **multimodal: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        whole = compute_aux_loss or any(value is not None for value in multimodal.values())
-        if self.share_prompts and not whole and can_share(self.accelerator.unwrap_model(model)):
-            with self.accelerator.autocast():
-                found = shared_log_probs(model, input_ids, attention_mask, logits_to_keep, batch_size)
-            if found is not None:
-                return *found, None
-        return super()._get_per_token_logps_and_entropies(
-            model,
-            input_ids,
-            attention_mask,
-            logits_to_keep,
-            batch_size,
-            compute_entropy,
-            compute_aux_loss,
-            **multimodal,
+        options = (logits_to_keep, batch_size, compute_entropy, compute_aux_loss)
+        if compute_aux_loss or any(value is not None for value in multimodal.values()):
+            return super()._get_per_token_logps_and_entropies(model, input_ids, attention_mask, *options, **multimodal)
+        teaching_B, old_BT = self._teaching_B, self._old_BT
+        rows = (input_ids, attention_mask)
+        if teaching_B is not None:
+            rows = (input_ids[teaching_B], attention_mask[teaching_B])
+        unwrapped = self.accelerator.unwrap_model(model)
+        with self.accelerator.autocast():
+            found = saving_log_probs(model, unwrapped, rows, logits_to_keep, batch_size, self.savings)
+        if found is None:
+            log_probs, entropies, _ = super()._get_per_token_logps_and_entropies(model, *rows, *options)
+            found = log_probs, entropies
+        if teaching_B is not None:
+            found = put_back(found, teaching_B, attention_mask[:, -logits_to_keep:], old_BT)
+        return found[0], found[1], None
+
+    def _loss_is_of_advantages_alone(self) -> bool:
+        """Whether a row without an advantage adds nothing to the loss: no KL, no bonus on entropy, no router's loss."""
+        return (
+            self.beta == 0.0
+            and not self._entropy_bonus_enabled
+            and not self.aux_loss_enabled
+            and self.top_entropy_quantile == 1.0
         )
 
     def _require_rollout(self) -> Rollout:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from rlvr.config.schema import RunConfig
+from rlvr.engine.algorithms import ALGORITHMS, Algorithm
 from rlvr.engine.sampling import SamplingParams
 from rlvr.engine.vllm_weights import MAX_RANK
 from rlvr.models.memory import Workload
@@ -15,13 +16,13 @@ from rlvr.pipeline.sampling import SamplingConfig, check_sampling
 from rlvr.pipeline.trained_weights import starts_from_adapter
 from rlvr.pipeline.training import TrainingConfig, batch_arguments
 from rlvr.pipeline.training_stage import Start, TrainingStage
-from rlvr_envs.seeds import canonical_json
 from rlvr_rewards.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import Trainer
 
+    from rlvr.engine.dynamic_sampling import FreshTasks
     from rlvr.engine.samplers import SamplerSource
     from rlvr.pipeline.run import Run
 
@@ -54,9 +55,13 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
     """Settings of `grpo`.
 
     Attributes:
+        algorithm: A preset of TRL's settings; see `rlvr.engine.algorithms`. Without one: TRL's own defaults.
         prompts_per_step: Groups sampled for one optimizer step.
         group_size: Completions a prompt.
         temperature: Of sampling.
+        extra_groups: Groups that a step samples beyond its own at most, in place of those without variance; by default
+            the algorithm's.
+        share_prompts, trim_padding, skip_zero_variance: What the update leaves out; see `rlvr.engine.update.Savings`.
     """
 
     trl_class: ClassVar[str] = "GRPOConfig"
@@ -78,13 +83,34 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
     prompts_per_step: int = Field(default=16, ge=1)
     group_size: int = Field(default=8, ge=2)
     temperature: float = Field(default=1.0, gt=0)
+    algorithm: str | None = None
+    extra_groups: int | None = Field(default=None, ge=0)
+    share_prompts: bool = True
+    trim_padding: bool = True
+    skip_zero_variance: bool = True
 
     @property
     def rows_per_step(self) -> int:
         return self.prompts_per_step * self.group_size
 
+    @property
+    def preset(self) -> Algorithm:
+        """The algorithm's settings, none without a name."""
+        return ALGORITHMS[self.algorithm] if self.algorithm else Algorithm("")
+
+    @property
+    def max_extra_groups(self) -> int:
+        """Groups that dynamic sampling may take in a step; 0: it is off."""
+        return self.preset.extra_groups * self.prompts_per_step if self.extra_groups is None else self.extra_groups
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """TRL's settings of the algorithm, and over them those of the config."""
+        return {**self.preset.trl, **self.trl}
+
     def trl_defaults(self) -> dict[str, Any]:
         return {
+            **self.preset.trl,
             "num_generations": self.group_size,
             "max_completion_length": self.max_new_tokens,
             "temperature": self.temperature,
@@ -107,7 +133,7 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
     @property
     def keeps_reference(self) -> bool:
         """Whether the KL to the model that it starts from is part of the loss."""
-        return bool(self.trl.get("beta"))
+        return bool(self.chosen.get("beta"))
 
 
 class GRPOStage(TrainingStage):
@@ -125,6 +151,8 @@ class GRPOStage(TrainingStage):
 
     @classmethod
     def check(cls, config: GRPOStageConfig, run: RunConfig) -> None:
+        if config.algorithm not in (None, *ALGORITHMS):
+            raise unknown_name(f"algorithm of stage {config.name}", config.algorithm, ALGORITHMS)
         super().check(config, run)
         check_sampling(config)
         _check_trls_sampling(config)
@@ -143,7 +171,9 @@ class GRPOStage(TrainingStage):
 
     @classmethod
     def work(cls, config: GRPOStageConfig) -> str:
-        return f"{config.steps} steps of {config.prompts_per_step} prompts x {config.group_size} completions"
+        by = f" by {config.algorithm}" if config.algorithm else ""
+        extra = f", up to {config.max_extra_groups} groups more" if config.max_extra_groups else ""
+        return f"{config.steps} steps{by} of {config.prompts_per_step} prompts x {config.group_size} completions{extra}"
 
     @classmethod
     def workload(cls, config: GRPOStageConfig) -> Workload:
@@ -161,6 +191,7 @@ class GRPOStage(TrainingStage):
         from rlvr.engine.rollout import Origin
         from rlvr.engine.samplers import biases
         from rlvr.engine.trainer import GroupTrainer
+        from rlvr.engine.update import Savings
         from rlvr.models.room import check_prompts
         from rlvr.traces.store import TraceWriter
 
@@ -186,6 +217,8 @@ class GRPOStage(TrainingStage):
             params=params,
             traces=traces,
             origin=Origin(run.folder.path.name, config.name, run.config.seed),
+            savings=Savings(config.share_prompts, config.trim_padding, config.skip_zero_variance),
+            fresh_tasks=_fresh_tasks(config, run),
             **start.arguments(config, tasks),
         )
 
@@ -214,22 +247,30 @@ def _sampler_source(config: GRPOStageConfig, run: "Run", start: Start) -> "Sampl
 
 
 def training_tasks(config: GRPOStageConfig, run: "Run") -> "Dataset":
-    """The prompts of training tasks; the task itself as JSON, since Arrow would bend rows of uneven shape."""
+    """The training tasks of all steps, fewer where there are fewer."""
     from datasets import Dataset
 
+    from rlvr.engine.examples import examples
+
     num_tasks = config.steps * config.prompts_per_step
-    tasks = list(islice(run.env.rows("train", run.seed(stage=config.name)), num_tasks))
-    if len(tasks) < config.prompts_per_step:  # TRL would go through no batch at all, and call that trained
+    found = list(islice(examples(run.env, run.seed(stage=config.name)), num_tasks))
+    if len(found) < config.prompts_per_step:  # TRL would go through no batch at all, and call that trained
         raise UserError(
-            f"stage {config.name}: {run.env.name} has {len(tasks)} training tasks, fewer than the prompts_per_step "
+            f"stage {config.name}: {run.env.name} has {len(found)} training tasks, fewer than the prompts_per_step "
             f"{config.prompts_per_step} of one step: lower it, or give more tasks"
         )
-    return Dataset.from_list(
-        [
-            {"prompt": run.env.messages(task), "task": canonical_json(task), "task_id": run.env.task_id(task)}
-            for task in tasks
-        ]
-    )
+    return Dataset.from_list(found)
+
+
+def _fresh_tasks(config: GRPOStageConfig, run: "Run") -> "FreshTasks | None":
+    """Tasks for dynamic sampling, drawn anew: some may be among those of the dataset too."""
+    from rlvr.engine.dynamic_sampling import FreshTasks
+    from rlvr.engine.examples import examples
+
+    if not config.max_extra_groups:
+        return None
+    seed = run.seed(stage=config.name, purpose="fresh tasks")
+    return FreshTasks(lambda: examples(run.env, seed), config.max_extra_groups)
 
 
 def _check_trls_sampling(config: GRPOStageConfig) -> None:
@@ -237,7 +278,7 @@ def _check_trls_sampling(config: GRPOStageConfig) -> None:
     for name in _OF_TRLS_SAMPLING:
         if name in config.trl:
             raise UserError(f"stage {config.name}: trl.{name} is of TRL's own sampling, not used here: drop it")
-    if config.stop and config.trl.get("mask_truncated_completions"):
+    if config.stop and config.chosen.get("mask_truncated_completions"):
         raise UserError(
             f"stage {config.name}: trl.mask_truncated_completions takes what a stop string ended as cut short: drop one"
         )

@@ -1,19 +1,22 @@
 """A trainer small enough for tests: one layer, two prompts a step, completions that a test can dictate."""
 
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from datasets import Dataset
-from trl import GRPOConfig
+from transformers import TrainerCallback
+from trl import GRPOConfig, GRPOTrainer
 
 from rlvr.config.schema import ModelConfig, ScratchConfig
+from rlvr.engine.dynamic_sampling import FreshTasks
 from rlvr.engine.rollout import Origin
 from rlvr.engine.sampling import Completion, FinishReason, Request, SamplingParams
 from rlvr.engine.torch_sampler import TorchSampler
 from rlvr.engine.trainer import GroupTrainer
+from rlvr.engine.update import Savings
 from rlvr.models.chat import end_of_turn_ids, pad_id
 from rlvr.models.load import load_model, load_tokenizer
 from rlvr.models.scratch import make_scratch_model
@@ -26,17 +29,33 @@ TINY = ScratchConfig(hidden_size=32, intermediate_size=64, num_layers=1, num_hea
 
 
 class Dictated:
-    """A sampler that gives the completions it was told to, in order."""
+    """A sampler that gives the completions it was told to, in order, over all of its calls; then from the start."""
 
     def __init__(self, texts: Sequence[str], tokenizer: Any) -> None:
-        self.ids = [[*tokenizer(text).input_ids, tokenizer.eos_token_id] for text in texts]
+        self.ids = cycle([[*tokenizer(text).input_ids, tokenizer.eos_token_id] for text in texts])
 
     def sample(self, requests: Sequence[Request], params: SamplingParams) -> list[list[Completion]]:
-        ids = iter(self.ids)
-        return [[self._completion(next(ids)) for _ in request.seeds] for request in requests]
+        return [[self._completion(next(self.ids)) for _ in request.seeds] for request in requests]
 
     def _completion(self, token_ids: list[int]) -> Completion:
         return Completion(token_ids, [-1.0] * len(token_ids), FinishReason.STOP, 0.0)
+
+
+class Gradients(TrainerCallback):
+    """Keeps the gradients of the last step, and what was logged."""
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        self.values = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        self.logs = {**getattr(self, "logs", {}), **logs}
+
+
+def trained(trainer: GRPOTrainer) -> Gradients:
+    gradients = Gradients()
+    trainer.add_callback(gradients)
+    trainer.train()
+    return gradients
 
 
 @pytest.fixture(scope="session")
@@ -88,12 +107,19 @@ def arguments(tmp_path: Path) -> Callable[..., GRPOConfig]:
 def make_trainer(tiny_model, dataset, arguments, tmp_path) -> Callable[..., GroupTrainer]:
     """A `GroupTrainer`; with `texts` its sampler is dictated."""
 
-    def build(reward: Any = ENV.reward, texts: Sequence[str] | None = None, **changes: Any) -> GroupTrainer:
+    def build(
+        reward: Any = ENV.reward,
+        texts: Sequence[str] | None = None,
+        savings: Savings = Savings(),  # noqa: B008 (frozen)
+        fresh_tasks: FreshTasks | None = None,
+        **changes: Any,
+    ) -> GroupTrainer:
         tokenizer = load_tokenizer(str(tiny_model), ModelConfig())
+        dictated = Dictated(texts, tokenizer) if texts is not None else None
 
         def make_sampler(model: Any) -> Any:
-            if texts is not None:
-                return Dictated(texts, tokenizer)
+            if dictated is not None:
+                return dictated
             return TorchSampler(model, end_of_turn_ids(model, tokenizer), pad_id(tokenizer))
 
         args = arguments(**changes)
@@ -108,6 +134,8 @@ def make_trainer(tiny_model, dataset, arguments, tmp_path) -> Callable[..., Grou
             args=args,
             train_dataset=dataset,
             processing_class=tokenizer,
+            savings=savings,
+            fresh_tasks=fresh_tasks,
         )
 
     return build

@@ -5,7 +5,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from trl.trainer.utils import add_fused_lm_head
 
-from rlvr.engine import shared_prompt
+from rlvr.engine import passes
 from rlvr.engine.shared_prompt import can_share, shared_log_probs
 from tests.rlvr.engine.test_torch_sampler import PAD, made
 
@@ -51,7 +51,7 @@ def model(request):
 @pytest.mark.parametrize("tokens_a_pass", [1000, 8])
 @pytest.mark.parametrize("adapted", [False, True])
 def test_log_probs_entropies_and_gradients_are_those_of_whole_rows(model, adapted, tokens_a_pass, monkeypatch):
-    monkeypatch.setattr(shared_prompt, "_TOKENS_A_PASS", {"cpu": tokens_a_pass})
+    monkeypatch.setattr(passes, "_TOKENS_A_PASS", {"cpu": tokens_a_pass})
     if adapted:
         model = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
     ids, mask = rows(PROMPTS)

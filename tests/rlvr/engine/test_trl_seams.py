@@ -38,6 +38,9 @@ SIGNATURES = {
         "mm_token_type_ids",
         "image_position_ids",
     ],
+    "_prepare_inputs": ["self", "generation_batch"],
+    "_compute_loss": ["self", "model", "inputs"],
+    "_tokenize_prompts": ["self", "prompts"],
     "_log_metric": ["self", "name", "value"],
     "_log_completion_extra": ["self", "column", "values"],
 }

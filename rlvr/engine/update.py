@@ -1,0 +1,80 @@
+"""What an update leaves out because it teaches nothing: each saving leaves loss and gradients as they were.
+
+Not here: how the log-probs are computed with less (`shared_prompt`, `passes`), and the loss, which is TRL's.
+
+Shapes: B rows, T tokens.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlvr.engine.passes import LogProbs, trimmed_log_probs
+from rlvr.engine.shared_prompt import can_share, shared_log_probs
+
+
+@dataclass(frozen=True)
+class Savings:
+    """Which of them are made.
+
+    Attributes:
+        share_prompts: The prompt of a group is computed once, where the model's attention allows it.
+        trim_padding: Rows go through the model in passes of similar length, each cut to its longest.
+        skip_zero_variance: Rows without an advantage do not go through the model.
+    """
+
+    share_prompts: bool = True
+    trim_padding: bool = True
+    skip_zero_variance: bool = True
+
+
+def saving_log_probs(
+    model: Any, unwrapped: Any, rows: tuple[Tensor, Tensor], num_tokens: int, max_rows: int | None, savings: Savings
+) -> LogProbs | None:
+    """Log-probs of the last `num_tokens` tokens of each row with the savings; `None` where none applies.
+
+    Args:
+        model: What is called: TRL's, as accelerate wrapped it.
+        unwrapped: The model inside of it.
+        rows: Token ids and mask (B, T), prompts padded on the left, completions on the right.
+        num_tokens: Columns of completions.
+        max_rows: Rows that one pass takes at most.
+        savings: Which are wanted.
+    """
+    found = None
+    if savings.share_prompts and can_share(unwrapped):
+        found = shared_log_probs(model, *rows, num_tokens, max_rows, savings.trim_padding)
+    if found is None and savings.trim_padding:
+        found = trimmed_log_probs(model, *rows, num_tokens, max_rows)
+    return found
+
+
+def rows_that_teach(advantages_B: Tensor) -> Tensor | None:
+    """Which rows (B, bool) have an advantage; `None` where all have. One is always kept, for a gradient to exist."""
+    teaching_B = advantages_B != 0
+    if teaching_B.all():
+        return None
+    if not teaching_B.any():
+        teaching_B[0] = True
+    return teaching_B
+
+
+def put_back(found: LogProbs, teaching_B: Tensor, mask_BT: Tensor, old_BT: Tensor | None) -> LogProbs:
+    """Log-probs and entropies of the rows that teach, among all rows.
+
+    A row without an advantage adds 0 to every loss of TRL's, whatever its log-probs, and counts in its denominators as
+    before: it is given the old ones (ratio 1), or 0. For its entropies stands the mean of the others, which so remains
+    the mean that TRL logs.
+    """
+    log_probs, entropies = found
+    filled = torch.zeros_like(mask_BT, dtype=log_probs.dtype) if old_BT is None else old_BT.to(log_probs.dtype)
+    log_probs = filled.index_put((teaching_B.nonzero().squeeze(-1),), log_probs)
+    if entropies is None:
+        return log_probs, None
+    mask_of_found = mask_BT[teaching_B]
+    mean = (entropies * mask_of_found).sum() / mask_of_found.sum().clamp(min=1)
+    every = mean.detach().expand(mask_BT.shape).clone()
+    every[teaching_B] = entropies
+    return log_probs, every

@@ -1,0 +1,116 @@
+"""What an update leaves out changes neither loss nor gradients: each algorithm beside stock TRL, with each saving."""
+
+import math
+
+import pytest
+import torch
+from trl import GRPOTrainer
+
+from rlvr.config.schema import ModelConfig
+from rlvr.engine.algorithms import ALGORITHMS
+from rlvr.engine.update import Savings
+from rlvr.models.load import load_model, load_tokenizer
+from tests.rlvr.engine.conftest import ENV, Dictated, trained
+
+NONE = Savings(share_prompts=False, trim_padding=False, skip_zero_variance=False)
+
+
+def completions(tasks):
+    """A group whose rewards and lengths differ, and one in which all earn the same: 1.2, which float32 only nears."""
+    wrong = "<think>x</think><answer>99</answer>"
+    return [ENV.gold(tasks[0]), wrong, tasks[0]["answer"], "<think>", *[ENV.gold(tasks[1])] * 4]
+
+
+@pytest.fixture
+def make_stock(tiny_model, dataset, arguments):
+    """Stock TRL with dictated completions."""
+
+    def build(texts, **changes):
+        tokenizer = load_tokenizer(str(tiny_model), ModelConfig())
+        dictated = Dictated(texts, tokenizer)
+
+        class Stock(GRPOTrainer):
+            def _generate_single_turn(self, prompt_ids, *args, **kwargs):
+                return [next(dictated.ids) for _ in prompt_ids], None
+
+        return Stock(
+            model=load_model(str(tiny_model), ModelConfig()),
+            reward_funcs=ENV.reward,
+            args=arguments(**changes),
+            train_dataset=dataset,
+            processing_class=tokenizer,
+        )
+
+    return build
+
+
+def assert_equal(ours, stock):
+    assert math.isclose(ours.logs["loss"], stock.logs["loss"], abs_tol=1e-5)
+    assert ours.values.keys() == stock.values.keys()
+    for name, gradient in stock.values.items():
+        torch.testing.assert_close(ours.values[name], gradient, rtol=1e-5, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_an_algorithm_is_stock_trl_under_its_settings(make_trainer, make_stock, tasks, algorithm):
+    texts, settings = completions(tasks), ALGORITHMS[algorithm].trl
+    assert_equal(trained(make_trainer(texts=texts, **settings)), trained(make_stock(texts, **settings)))
+
+
+SAVINGS = {
+    "none": NONE,
+    "share_prompts": Savings(True, False, False),
+    "trim_padding": Savings(False, True, False),
+    "skip_zero_variance": Savings(False, False, True),
+}
+
+
+@pytest.mark.parametrize("saving", SAVINGS)
+@pytest.mark.parametrize("changes", [{}, {"loss_type": "grpo", "num_iterations": 2, "max_steps": 2}], ids=["on", "off"])
+def test_each_saving_by_itself_is_stock_trl(make_trainer, make_stock, tasks, saving, changes):
+    texts = completions(tasks)
+    ours = trained(make_trainer(texts=texts, savings=SAVINGS[saving], **changes))
+    assert_equal(ours, trained(make_stock(texts, **changes)))
+
+
+@pytest.mark.parametrize("loss_type", ["dapo", "grpo", "dr_grpo"])
+def test_a_step_in_several_passes_is_the_step_in_one(make_trainer, tasks, loss_type):
+    texts = completions(tasks)
+    whole = trained(make_trainer(texts=texts, savings=NONE, loss_type=loss_type))
+    passes = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
+    assert_equal(trained(make_trainer(texts=texts, loss_type=loss_type, **passes)), whole)
+
+
+def rows_through(trainer):
+    seen = []
+    trainer.model.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append(len(kwargs["input_ids"])), with_kwargs=True
+    )
+    return trained(trainer), seen
+
+
+def test_a_group_without_variance_does_not_go_through_the_model(make_trainer, tasks):
+    texts = completions(tasks)
+    assert rows_through(make_trainer(texts=texts, savings=SAVINGS["none"]))[1] == [8]
+    assert rows_through(make_trainer(texts=texts, savings=SAVINGS["skip_zero_variance"]))[1] == [4]
+
+
+def test_with_kl_every_row_counts(make_trainer, tasks):
+    saving = SAVINGS["skip_zero_variance"]
+    assert 4 not in rows_through(make_trainer(texts=completions(tasks), savings=saving, beta=0.1))[1]
+
+
+def test_a_step_that_teaches_nothing_changes_no_weight(make_trainer, tasks):
+    trainer = make_trainer(texts=["<think>"] * 8)
+    before = {name: weight.clone() for name, weight in trainer.model.named_parameters()}
+    found = trained(trainer)
+    assert found.logs["loss"] == 0.0
+    for name, weight in trainer.model.named_parameters():
+        torch.testing.assert_close(weight, before[name], rtol=0, atol=0)
+
+
+def test_the_entropy_logged_is_that_of_the_rows_that_teach(make_trainer, tasks):
+    texts = completions(tasks)
+    taught = trained(make_trainer(texts=texts)).logs["entropy"]
+    alone = make_trainer(texts=texts[:4], savings=NONE, per_device_train_batch_size=4, max_steps=1)
+    assert taught == pytest.approx(trained(alone).logs["entropy"], abs=1e-5)
