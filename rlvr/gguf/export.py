@@ -8,12 +8,14 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlvr.config.schema import ModelConfig
 from rlvr.engine.sampling import SamplingParams
 from rlvr.failure import WorkError
+from rlvr.gguf.checkpoint import stored_tensors
 from rlvr.gguf.convert import Plan, plan_export, write_file
 from rlvr.gguf.credits import Credits
 from rlvr.gguf.file_types import FileType
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from rlvr.evaluation.evaluate import Evaluation, Exam
 
 _SPARE_BYTES = 64 * 2**20
+_ROOM_TO_SAMPLE = 1.3
+"""What a model takes on a GPU while it samples, as a multiple of its weights."""
 
 
 @dataclass(frozen=True)
@@ -194,9 +198,26 @@ def _asked(
     del model
     if exam is None:
         return reference, None
+    config = _config_of_exam(config, folder, console)
     policy: ClosablePolicy = load_policy(str(folder), config, exam.env, settings.params, exam.split, exam.seed)
     with contextlib.closing(policy), progress_bar(console, "transformers", len(exam.tasks)) as advance:
         return reference, evaluate(name, policy, exam, on_tasks=advance)
+
+
+def _config_of_exam(config: ModelConfig, folder: Path, console: "Console") -> ModelConfig:
+    """Float32, unless there is a GPU and no room on it: then as the model is saved."""
+    import torch
+
+    num_bytes = sum(4 * prod(tensor.shape) for tensor in stored_tensors(folder).values())
+    if not torch.cuda.is_available() or num_bytes * _ROOM_TO_SAMPLE <= torch.cuda.mem_get_info()[0]:
+        return config
+    console.print(
+        f"the GPU has no room for {folder.name} in float32 ({num_bytes / 2**30:.0f} GiB): its own score is taken in "
+        "the precision that it is saved in",
+        style="yellow",
+        markup=False,
+    )
+    return config.model_copy(update={"dtype": "auto"})
 
 
 def failure_of(exported: Export) -> WorkError | None:

@@ -6,59 +6,23 @@ import pytest
 
 pytest.importorskip("trl", reason="needs the train extra")
 
-from transformers import Qwen2Config, Qwen2ForCausalLM
-
 from rlvr.cli import main
-from rlvr.config.schema import ScratchConfig
+from rlvr.config.load import load_config
 from rlvr.config.shipped import shipped_configs
-from rlvr.models.scratch import corpus, make_tokenizer
-from rlvr_envs import make
 
-FOR_A_GPU = [name for name in shipped_configs() if "qwen" in name]
+FOR_A_GPU = [name for name in shipped_configs() if "qwen" in name and not name.endswith("-chain")]
+CHAINS = ["gsm8k-qwen2.5-0.5b-chain", "scheduling-qwen2.5-coder-7b-qlora-chain"]
 SMALL = {
     "stage.grpo": {"steps": 2, "prompts_per_step": 1, "group_size": 2, "micro_batch_size": 1, "max_new_tokens": 4},
     "stage.evaluate": {"num_tasks": 2, "max_new_tokens": 4},
 }
 
 
-@pytest.fixture(scope="module")
-def tiny_qwen2(tmp_path_factory):
-    """A Qwen2 network of one layer in bfloat16, as the hub's are saved, with a tokenizer of bytes."""
-    folder = tmp_path_factory.mktemp("qwen2")
-    tokenizer = make_tokenizer(corpus(make("arithmetic"), 0), ScratchConfig(vocab_size=352, context_length=2048))
-    config = Qwen2Config(
-        vocab_size=352,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=4096,
-        tie_word_embeddings=True,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    Qwen2ForCausalLM(config).bfloat16().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+def test_there_are_five_and_two_chains():
+    assert len(FOR_A_GPU) == 5 and set(CHAINS) <= set(shipped_configs())
 
 
-@pytest.fixture(scope="module")
-def gsm8k_rows(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "rows.jsonl"
-    rows = [
-        {"question": f"What is {n} plus 1?", "answer": f"{n}+1=<<{n}+1={n + 1}>>{n + 1}\n#### {n + 1}"}
-        for n in range(40)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-def test_there_are_five():
-    assert len(FOR_A_GPU) == 5
-
-
-@pytest.mark.parametrize("name", FOR_A_GPU)
+@pytest.mark.parametrize("name", FOR_A_GPU + CHAINS)
 def test_it_checks_without_the_model(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # --check sets it for its process, which is ours
@@ -82,3 +46,70 @@ def test_two_steps_with_a_tiny_model_in_its_place(name, tmp_path, monkeypatch, t
     metrics = [json.loads(line) for line in (tmp_path / f"runs/{name}/metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in metrics] == [1, 2]
     assert (tmp_path / f"runs/{name}/models/grpo/adapter_config.json").exists() == ("lora" in name)
+
+
+SMALL_CHAIN = {
+    "stage.sft": {"steps": 2, "batch_size": 2, "micro_batch_size": 1},
+    "stage.dpo": {
+        "steps": 2,
+        "batch_size": 2,
+        "micro_batch_size": 1,
+        "num_tasks": 4,
+        "max_new_tokens": 16,
+        "length_gap": 1.0,
+        "learning_rate": 1e-3,
+    },
+    "stage.grpo": {
+        "steps": 2,
+        "prompts_per_step": 1,
+        "group_size": 4,
+        "micro_batch_size": 2,
+        "max_new_tokens": 8,
+        "learning_rate": 1e-3,
+    },
+    "stage.merge": {"num_prompts": 2},
+    "stage.evaluate": {"num_tasks": 2, "max_new_tokens": 4},
+    "stage.export": {"num_tasks": 2, "max_new_tokens": 4, "margin": 100},
+}
+VARIED = """
+from rlvr_rewards import reward
+
+@reward
+def varied(completion: str) -> float:
+    '''A score that nobody can foresee, so that groups differ whatever a model of random weights says.'''
+    return sum(completion.encode()) % 7 / 7
+"""
+
+
+@pytest.mark.parametrize("name", [CHAINS[0], pytest.param(CHAINS[1], marks=pytest.mark.slow)])
+def test_the_whole_chain_with_a_tiny_model_in_its_place(name, tmp_path, monkeypatch, tiny_qwen2, gsm8k_rows):
+    """Two steps a stage, the adapters merged, every file through its gate, every model and file evaluated."""
+    pytest.importorskip("xllamacpp")
+    if "qlora" in name:
+        pytest.importorskip("bitsandbytes")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "varied.py").write_text(VARIED)
+    sets = ["threads=1", f"model.path={tiny_qwen2}", f"reward.expression=\"'{tmp_path}/varied.py:varied' + format\""]
+    sets += [f"{stage}.{key}={value}" for stage, settings in SMALL_CHAIN.items() for key, value in settings.items()]
+    sets += [f"env.path={gsm8k_rows}"] if name.startswith("gsm8k") else []
+    command = ["run", name, *(part for each in sets for part in ("--set", each))]
+    assert main([*command, "--check"]) == 0
+    assert main(command) == 0
+    run = tmp_path / "runs" / name
+    stages = {stage["name"]: stage for stage in json.loads((run / "manifest.json").read_text())["stages"]}
+    assert [*stages] == ["sft", "dpo", "grpo", "merge", "evaluate", "export"]
+    assert {stage["status"] for stage in stages.values()} == {"done"}
+    assert stages["merge"]["metrics"]["adapters"] == 3 and not (run / "models/merge/adapter_config.json").exists()
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["stage"], line["step"]) for line in lines] == [
+        (stage, step) for stage in ("sft", "dpo", "grpo") for step in (1, 2)
+    ]
+    files = [f"merge-{kind}" for kind in load_config(name).stage[-1].types]
+    evaluated = {row["stage"] for row in json.loads((run / "results.json").read_text())}
+    assert evaluated >= {"base", "sft", "dpo", "grpo", "merge", *files}
+    assert {path.name for path in (run / "gguf/export").iterdir()} >= {
+        "RUN.md",
+        "Modelfile",
+        *(f"{f}.gguf" for f in files),
+    }
