@@ -55,7 +55,7 @@ def show_closing(console: Console, rows: Sequence[ClosingRow]) -> None:
     """The table, on 80 columns."""
     metric = next((row["metric"] for row in rows if row["metric"]), None)
     scored = ["mean", "95%", "Δ before", "95%"] if metric else []
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     for header in ("stage", *scored, "tokens", "time", "memory"):
         is_first = header == "stage"
         table.add_column(header, justify="left" if is_first else "right", no_wrap=not is_first, overflow="fold")

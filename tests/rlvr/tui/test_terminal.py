@@ -68,10 +68,11 @@ def quickstart(tmp_path_factory):
     """A run made by the quickstart, every stage of it cut to a few steps."""
     folder = tmp_path_factory.mktemp("quickstart") / "runs" / "quickstart"
     config = tomllib.loads((Path(__file__).parents[3] / "configs" / "quickstart.toml").read_text())
-    short = ["threads=1"]
+    short = ["threads=1", "stage.export.margin=100"]
     for stage in config["stage"]:
         name = stage.get("name", stage["kind"])
-        short += [f"stage.{name}.steps=2"] if stage["kind"] in ("sft", "grpo") else [f"stage.{name}.num_tasks=4"]
+        short += [f"stage.{name}.steps=2"] if stage["kind"] in ("sft", "dpo", "grpo") else []
+        short += [f"stage.{name}.num_tasks=4"] if stage["kind"] in ("evaluate", "export") else []
     assert (
         main(["run", "quickstart", "--run-dir", str(folder), *(word for each in short for word in ("--set", each))])
         == 0
@@ -113,7 +114,7 @@ def test_a_walk_in_tmux(quickstart, tmp_path):
         terminal.keys("Enter")
         terminal.waits_for("quickstart-pairs.jsonl")
         terminal.keys("Enter")
-        terminal.waits_for("1 pairs written")
+        terminal.waits_for("1 pair written")
         copied = terminal.clipboard()
         terminal.keys("q")
         terminal.waits_for("left")
