@@ -1,6 +1,7 @@
 """What an update leaves out changes neither loss nor gradients: each algorithm beside stock TRL, with each saving."""
 
 import math
+from threading import Event
 
 import pytest
 import torch
@@ -114,3 +115,14 @@ def test_the_entropy_logged_is_that_of_the_rows_that_teach(make_trainer, tasks):
     taught = trained(make_trainer(texts=texts)).logs["entropy"]
     alone = make_trainer(texts=texts[:4], savings=NONE, per_device_train_batch_size=4, max_steps=1)
     assert taught == pytest.approx(trained(alone).logs["entropy"], abs=1e-5)
+
+
+def test_rewards_are_computed_beside_the_reference_models_log_probs(make_trainer, tasks):
+    begun = Event()
+
+    def waits_for_the_reference(completions, **_):
+        return [float(begun.wait(10))] * len(completions)
+
+    trainer = make_trainer(ENV.reward + waits_for_the_reference, texts=completions(tasks), beta=0.1)
+    trainer.ref_model.register_forward_pre_hook(lambda *_: begun.set())
+    assert trained(trainer).logs["parts/waits_for_the_reference"] == 1.0
