@@ -13,6 +13,7 @@ from rlvr.traces.html import write_html
 from rlvr.traces.index import StepSummary, TraceIndex
 from rlvr.traces.judgments import Judgments
 from rlvr.traces.preferences import write_pairs, write_sft
+from rlvr.traces.text import counted
 from rlvr_rewards import UserError
 
 
@@ -47,8 +48,8 @@ def export_judged(args: argparse.Namespace, path: Path) -> int:
             how = "pick a winner between two siblings" if args.kind == "pairs" else "mark completions good"
             raise UserError(f"nothing to export: {how} in the browser first ({judgments.path} holds none)")
     if done.num_gone:
-        _say(f"{done.num_gone} judgments are of completions that are not there any more, and were left out")
-    _say(f"{done.num_lines} lines written to {args.export}")
+        _say(f"{counted(done.num_gone, 'judgment')} of completions that are not there any more: left out")
+    _say(f"{counted(done.num_lines, 'line')} written to {args.export}")
     return 0
 
 
@@ -63,7 +64,7 @@ def export_page(args: argparse.Namespace, path: Path) -> int:
         num_rows = write_html(index, file, chosen, args.group, progress=progress)
         if not num_rows:
             raise UserError(f"nothing to export: {index.path} holds no such completions")
-    _say(f"{num_rows} completions written to {args.export}")
+    _say(f"{counted(num_rows, 'completion')} written to {args.export}")
     return 0
 
 

@@ -130,9 +130,20 @@ def _chosen(folder: Path, args: argparse.Namespace) -> "list[Shard]":
     if not found:
         wanted = ((name, getattr(args, name)) for name in ("stage", "split", "step"))
         asked = " ".join(f"--{name} {value}" for name, value in wanted if value is not None)
-        there = [f"{s} {p} (steps {low} to {high})" for (s, p), (low, high) in _spans(everything).items()]
+        there = [
+            f"{s} {p} (steps {low} to {high})" for (s, p), (low, high) in _spans(_in_order(folder, everything)).items()
+        ]
         raise UserError(f"{folder} has no traces of {asked}; it has: {', '.join(there)}")
-    return found
+    return _in_order(folder, found)
+
+
+def _in_order(folder: Path, found: "list[Shard]") -> "list[Shard]":
+    """The shards in the order in which the run trained their stages."""
+    from rlvr.traces.stage_order import StageOrder
+
+    order = StageOrder(folder.parent if folder.name == "traces" else None)
+    order.learn(found)
+    return sorted(found, key=lambda shard: (order.place(shard.stage, shard.split), shard))
 
 
 def _spans(found: "list[Shard]") -> dict[tuple[str, str], tuple[int, int]]:
@@ -216,6 +227,7 @@ def _compact(args: argparse.Namespace) -> int:
     from rlvr.commands._traces_export import progress_bar
     from rlvr.traces.compact import compact
     from rlvr.traces.index import TraceIndex
+    from rlvr.traces.text import counted
     from rlvr_rewards import UserError
 
     index = TraceIndex.open(_path(args.run))
@@ -225,7 +237,7 @@ def _compact(args: argparse.Namespace) -> int:
         done = compact(index.folder, index.run, progress)
     for line in done.left_out:
         _warn(f"left as it is: {line}")
-    _warn(f"{done.files_before} files of traces in {index.folder} are {done.files_after} now")
+    _warn(f"{counted(done.files_before, 'file')} of traces in {index.folder}: {done.files_after:,} now")
     return 0
 
 
@@ -233,6 +245,7 @@ def _export(found: "list[Shard]", args: argparse.Namespace) -> None:
     from rlvr.replacing import replacing
     from rlvr.traces.export import FORMATS
     from rlvr.traces.store import read_shards
+    from rlvr.traces.text import counted
     from rlvr_rewards import UserError
 
     write = FORMATS.get(Path(args.export).suffix)
@@ -243,7 +256,7 @@ def _export(found: "list[Shard]", args: argparse.Namespace) -> None:
         num_rows = write(tables, file)
         if not num_rows:
             raise UserError(f"nothing to export: no row of group {args.group} could be read")
-    _warn(f"{num_rows} rows written to {args.export}")
+    _warn(f"{counted(num_rows, 'row')} written to {args.export}")
 
 
 def _of_group(table: Any, group: int | None) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 from rlvr.traces.tail import Tail
 from rlvr.traces.tally import Tally
 
-CATALOG_VERSION = 1
+CATALOG_VERSION = 2
 _NAME = ".index.jsonl"
 
 

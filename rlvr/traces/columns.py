@@ -94,6 +94,15 @@ def means(values: Floats, groups: np.ndarray, num_groups: int) -> Floats:
     return np.divide(sums, counts, out=np.full(num_groups, np.nan), where=counts > 0)
 
 
+def narrowed(mask: pa.Array, inner: pa.Array) -> pa.Array:
+    """A mask with its true places replaced by what was found of those rows alone.
+
+    >>> narrowed(pa.array([True, False, True]), pa.array([False, True])).to_pylist()
+    [False, False, True]
+    """
+    return pc.replace_with_mask(mask, mask, inner)
+
+
 def number(value: float) -> float | None:
     """A number of an array as it is shown: `None` for NaN."""
     return None if np.isnan(value) else float(value)

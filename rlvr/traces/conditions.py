@@ -9,8 +9,11 @@ from typing import ClassVar, Protocol
 import pyarrow as pa
 
 from rlvr.traces.arrow import pc
+from rlvr.traces.columns import narrowed
 from rlvr.traces.fields import Field, Kind, literal, once_each
 
+_LONG = frozenset(("completion", "messages"))
+"""Columns with so much text in them that looking through it takes most of the time."""
 _COMPARE = {
     "==": pc.equal,
     "!=": pc.not_equal,
@@ -162,9 +165,17 @@ class _Several:
 
 
 class And(_Several):
-    """Where all are so."""
+    """Where all are so; long texts are only looked at in rows where all else is."""
 
     joining = staticmethod(pc.and_)
+
+    def mask(self, table: pa.Table) -> pa.Array:
+        short = tuple(each for each in self.inner if not each.columns & _LONG)
+        if not short or len(short) == len(self.inner):
+            return super().mask(table)
+        found = And(short).mask(table)
+        rest = And(tuple(each for each in self.inner if each.columns & _LONG))
+        return narrowed(found, rest.mask(table.select(sorted(rest.columns)).filter(found)))
 
 
 class Or(_Several):

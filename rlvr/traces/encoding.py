@@ -12,20 +12,21 @@ import pyarrow as pa
 
 from rlvr.traces.schema import SCHEMA
 
-_LARGE = {"task", "messages", "gold", "completion", "turns", "token_ids", "logprobs", "entropies", "errors", "info"}
+_TEXTS = {"task", "messages", "gold", "completion", "turns", "errors", "info"}
+_LARGE = {*_TEXTS, "token_ids", "logprobs", "entropies", "alternatives"}
 _SHARED = {"run", "stage", "split", "env", "task_id", "task", "messages", "gold", "finish_reason", "info"}
 _SAME = {"why_not_kept", "step", "attempt", "policy_version"}
 
 
-def _leaves(field: pa.Field) -> list[str]:
+def _leaves(name: str, kind: pa.DataType) -> list[str]:
     """The names under which parquet keeps a column."""
-    if pa.types.is_map(field.type):
-        return [f"{field.name}.key_value.key", f"{field.name}.key_value.value"]
-    return [f"{field.name}.list.element"] if pa.types.is_list(field.type) else [field.name]
+    if isinstance(kind, pa.MapType):
+        return [f"{name}.key_value.key", f"{name}.key_value.value"]
+    return _leaves(f"{name}.list.element", kind.value_type) if isinstance(kind, pa.ListType) else [name]
 
 
 ENCODING: dict[str, Any] = {
-    "compression": {leaf: "zstd" if f.name in _LARGE else "none" for f in SCHEMA for leaf in _leaves(f)},
+    "compression": {leaf: "zstd" if f.name in _LARGE else "none" for f in SCHEMA for leaf in _leaves(f.name, f.type)},
     "use_dictionary": [*sorted(_SHARED | _SAME), "parts.key_value.key", "errors.key_value.key"],
 }
 """For `pyarrow.parquet.ParquetWriter`."""

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from rlvr.traces.catalog import Entry
 from rlvr.traces.reading import as_schema, read_batches
-from rlvr.traces.schema import SCHEMA
+from rlvr.traces.schema import ADDED, SCHEMA
 from rlvr.traces.shards import Shard, parsed, shards_in_pack
 from rlvr.traces.tally import COLUMNS, Tally, tally_of
 
@@ -29,7 +29,7 @@ def entry_of(path: Path) -> Entry:
     ends = [num_rows if shard.stop is None else shard.stop for shard in shards]
     tallies = list(_tallies(path, columns, ends))
     version = metadata.get(b"trace_version", b"").decode("ascii", "replace")
-    missing = tuple(name for name in SCHEMA.names if name not in names)
+    missing = tuple(name for name in SCHEMA.names if name not in names and name not in ADDED)
     return entry(path, stat, int(version) if version.isdecimal() else None, missing, shards, tallies)
 
 

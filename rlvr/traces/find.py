@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from rlvr.traces.arrow import pc
-from rlvr.traces.columns import integers
+from rlvr.traces.columns import integers, narrowed
 from rlvr.traces.fields import Field, Kind, field_named, nearest
 from rlvr.traces.index import TraceIndex
 from rlvr.traces.query import Filter
@@ -153,7 +153,8 @@ class _Question:
         if self.filter:
             mask = pc.and_(mask, self.filter.mask(table))
         if self.search and pc.any(mask).as_py():
-            mask = pc.and_(mask, self.search.mask(batch.read(self.search.columns)))
+            texts = batch.read(self.search.columns).filter(mask)
+            mask = narrowed(mask, self.search.mask(texts))
         table = table.filter(mask)
         places = np.empty((table.num_rows, 4), np.int32)
         places[:, 0] = shard_numbers[mask.to_numpy(zero_copy_only=False)]

@@ -123,6 +123,8 @@ def _ours(row: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("parts", "errors"):
         given = columns[name]
         columns[name] = list(given.items()) if isinstance(given, dict) else given
+    if columns["alternatives"] is not None:
+        columns["alternatives"] = [[tuple(each) for each in others] for others in columns["alternatives"]]
     return columns
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from rlvr.traces.arrow import pc
-from rlvr.traces.columns import whole
+from rlvr.traces.columns import integers, whole
 from rlvr.traces.curves import Curve, curves_of
 from rlvr.traces.foreign import Source, converted, problems_of, source_of
 from rlvr.traces.groups import COLUMNS, Groups, GroupSummary
@@ -64,7 +64,7 @@ class TraceIndex:
         self.name = (run or path).resolve().name
         self.prefix = f"{path.stem}." if path.is_file() else ""
         self._source = source
-        self._shelf = Shelf(traces)
+        self._shelf = Shelf(traces, run)
         self._metrics = Metrics(home / "metrics.jsonl")
         self._steps: OrderedDict[StepKey, _Step] = OrderedDict()
         self._read_problems: dict[str, str] = {}
@@ -73,8 +73,8 @@ class TraceIndex:
     def open(cls, path: Path | str, progress: Progress = lambda done, total: None) -> "TraceIndex":
         """Opens a run's folder, a folder of traces, one shard, or a file or folder of another tool's.
 
-        It comes back at once, also for a run that is being written or has no step yet; shards that nobody looked into
-        before have summaries once `refresh` did.
+        It comes back at once, also for a run that is being written or has no step yet; of shards that nobody looked
+        into before only the first of each stage has a summary, until `refresh` did.
 
         Raises:
             UserError: There is no such file or folder, or it is nothing that can be read.
@@ -84,6 +84,7 @@ class TraceIndex:
             raise UserError(f"{path}: no such file or folder")
         index = _opened(cls, path, progress)
         index.refresh(budget_s=0)
+        index._shelf.look_at_firsts()
         return index
 
     @property
@@ -135,20 +136,23 @@ class TraceIndex:
         return changed
 
     def steps(self) -> Sequence[StepSummary]:
-        """The steps of all stages and splits, in that order; an evaluation is step 0."""
+        """The steps of all stages and splits, in the order of training; an evaluation is step 0."""
         return self._shelf.summaries
 
     def stages(self) -> list[tuple[str, str]]:
-        """Each stage and split that has rows."""
-        return list(dict.fromkeys((step.stage, step.split) for step in self.steps()))
-
-    def metric_stages(self) -> list[str]:
-        """The stages that logged metrics, in the order of the log."""
-        return self._metrics.stages()
+        """Each stage and split that has rows or logged metrics, in the order of training."""
+        found = [(step.stage, step.split) for step in self.steps()]
+        logged = [(stage, "train") for stage in self._metrics.stages()]
+        return sorted(dict.fromkeys([*found, *logged]), key=lambda each: self._shelf.order.place(*each))
 
     def part_names(self) -> list[str]:
         """The parts of the reward in any step looked into so far."""
         return list(dict.fromkeys(name for step in self.steps() for name in step.parts))
+
+    def reward_range(self) -> tuple[float, float]:
+        """Between which all rewards looked into so far lie, and zero, so that bars of any step compare."""
+        ends = [0.0, *(end or 0.0 for step in self.steps() for end in (step.lowest, step.highest))]
+        return min(ends), max(ends)
 
     def shards(self) -> list[Shard]:
         """All shards that can be read, in order."""
@@ -192,7 +196,7 @@ class TraceIndex:
         progress: Progress = lambda done, total: None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> list[GroupSummary]:
-        """Every group of one task, in the order of stages, splits and steps.
+        """Every group of one task, in the order of training.
 
         Args:
             stage: Only of this stage.
@@ -206,6 +210,26 @@ class TraceIndex:
         numbers: set[int] = set().union(*scan(shards, ["task_id"], with_task, progress, cancelled))
         keys = dict.fromkeys((s.stage, s.split, s.step) for s in (shards[number] for number in sorted(numbers)))
         return [group for key in keys for group in self.groups(*key).with_task(task_id)]
+
+    def tasks(
+        self,
+        progress: Progress = lambda done, total: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> dict[str, str]:
+        """Every task by its id, with the messages of its prompt as JSON."""
+
+        def named(batch: Batch, shard_numbers: np.ndarray) -> dict[str, str]:
+            table = batch.read(["task_id", "messages"])
+            ids = whole(table["task_id"]).dictionary_encode()
+            numbers, rows = np.unique(integers(ids.indices, -1), return_index=True)
+            prompts = whole(table["messages"]).take(pa.array(rows[numbers >= 0])).to_pylist()
+            names = ids.dictionary.take(pa.array(numbers[numbers >= 0])).to_pylist()
+            return {name: prompt or "" for name, prompt in zip(names, prompts, strict=True)}
+
+        found: dict[str, str] = {}
+        for tasks in scan(self.shards(), ["task_id", "messages"], named, progress, cancelled):
+            found.update(tasks)
+        return found
 
     def _loaded(self, stage: str, split: str, step: int) -> "_Step":
         """A step's rows as far as a table of groups needs them; held for the steps looked at last."""

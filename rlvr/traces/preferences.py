@@ -29,10 +29,7 @@ class Exported:
 
 def write_pairs(index: TraceIndex, judgments: Judgments, to: BinaryIO) -> Exported:
     """A line for each preferred and rejected completion of one prompt."""
-    pairs = dict.fromkeys((winner.chosen, winner.rejected) for winner in judgments.winners)
-    for place_pair in _by_marks(judgments):
-        if place_pair not in pairs and place_pair[::-1] not in pairs:  # a picked winner counts before marks
-            pairs[place_pair] = None
+    pairs = pairs_of(judgments)
     rows = _rows(index, itertools.chain.from_iterable(pairs))
     lines = [
         {"prompt": _prompt(rows[chosen]), "chosen": _reply(rows[chosen]), "rejected": _reply(rows[rejected])}
@@ -42,9 +39,23 @@ def write_pairs(index: TraceIndex, judgments: Judgments, to: BinaryIO) -> Export
     return Exported(_write(lines, to), len(pairs) - len(lines))
 
 
+def pairs_of(judgments: Judgments) -> list[tuple[Place, Place]]:
+    """Every completion that is preferred, and the one that it is preferred to."""
+    pairs = dict.fromkeys((winner.chosen, winner.rejected) for winner in judgments.winners)
+    for place_pair in _by_marks(judgments):
+        if place_pair not in pairs and place_pair[::-1] not in pairs:  # a picked winner counts before marks
+            pairs[place_pair] = None
+    return list(pairs)
+
+
+def good_of(judgments: Judgments) -> list[Place]:
+    """Every completion that was marked good."""
+    return [place for place, mark in judgments.marks.items() if mark == Mark.GOOD]
+
+
 def write_sft(index: TraceIndex, judgments: Judgments, to: BinaryIO) -> Exported:
     """A line for each completion that was marked good."""
-    good = [place for place, mark in judgments.marks.items() if mark == Mark.GOOD]
+    good = good_of(judgments)
     rows = _rows(index, good)
     lines = [{"messages": [*_prompt(rows[place]), *_reply(rows[place])]} for place in good if place in rows]
     return Exported(_write(lines, to), len(good) - len(lines))

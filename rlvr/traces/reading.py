@@ -46,9 +46,14 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 def read_columns(shard: Shard, columns: Sequence[str]) -> pa.Table:
     """All rows of a shard, some columns."""
-    with pq.ParquetFile(shard.path) as file:
-        found = list(_batches(file, columns, shard.start, shard.stop))
+    found = list(read_tables(shard, columns))
     return pa.concat_tables(found) if found else as_schema(pa.table({}), columns)
+
+
+def read_tables(shard: Shard, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """All rows of a shard, some columns, a bounded number of rows at a time."""
+    with pq.ParquetFile(shard.path) as file:
+        yield from _batches(file, columns, shard.start, shard.stop)
 
 
 def read_batches(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:

@@ -59,6 +59,7 @@ class Row:
     sample_s: float | None = None
     reward_s: float | None = None
     time: float | None = None
+    alternatives: list[list[tuple[int, float]]] | None = None
 
     @property
     def key(self) -> GroupKey:

@@ -7,12 +7,13 @@ import fcntl
 import json
 import os
 import time
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from rlvr.traces.plan import manifest_entries, planned_stages
 
 _OWN = ("manifest.json", "metrics.jsonl", "traces")
 """What a run writes as it goes."""
@@ -95,9 +96,9 @@ def _inside(folder: Path) -> Iterator[Path]:
 
 
 def _summary(path: Path, folder: Path) -> RunSummary:
-    entries = _stages(path)
+    entries = manifest_entries(path)
     done = [entry["name"] for entry in entries if entry.get("status") == "done"]
-    planned = _planned(path) or [entry["name"] for entry in entries]
+    planned = planned_stages(path) or [entry["name"] for entry in entries]
     last = _last_metrics(path)
     unfinished = [name for name in planned if name not in done]
     under_way = [entry["name"] for entry in entries if entry.get("status") != "done"]
@@ -117,26 +118,6 @@ def _state(path: Path, is_finished: bool) -> RunState:
     if is_running(path):
         return RunState.RUNNING
     return RunState.FINISHED if is_finished else RunState.BROKEN
-
-
-def _stages(path: Path) -> list[dict[str, Any]]:
-    """The entries of a manifest; none where it is missing or is no manifest."""
-    try:
-        stages = json.loads((path / "manifest.json").read_text(encoding="utf-8"))["stages"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    if not isinstance(stages, list):
-        return []
-    return [entry for entry in stages if isinstance(entry, dict) and isinstance(entry.get("name"), str)]
-
-
-def _planned(path: Path) -> list[str]:
-    """The names of the stages of the config; none where it cannot be read."""
-    try:
-        stages = tomllib.loads((path / "config.toml").read_text(encoding="utf-8"))["stage"]
-        return [str(stage.get("name") or stage["kind"]) for stage in stages]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return []
 
 
 def _last_metrics(path: Path) -> dict[str, Any]:

@@ -47,9 +47,13 @@ SCHEMA = pa.schema(
         ("sample_s", pa.float64()),
         ("reward_s", pa.float64()),
         ("time", pa.float64()),
+        ("alternatives", pa.list_(pa.map_(pa.int32(), pa.float32()))),
     ],
     metadata={"trace_version": str(TRACE_VERSION)},
 )
+
+ADDED = ("alternatives",)
+"""Columns that came later: a file without them says the same as one in which they are null."""
 
 
 @dataclass
@@ -62,6 +66,9 @@ class TraceRow:
         attempt: How often the group had been sampled before in this step.
         task: The row of the environment; `messages` the prompt; `turns` what followed in more than one turn.
         logprobs: Of each token, in nats, as the sampler drew it.
+        entropies: Of what each token was drawn from, in nats; where recorded.
+        alternatives: For each token the likeliest others that it could have been, as (id, log-prob) pairs, likeliest
+            first; where recorded.
         reward: The total; `None` where a part failed or none applied.
         success: Whether it solved the task; `None` where that could not be said.
         kept: Whether it took part in the update; `why_not_kept` says why it did not.
@@ -98,6 +105,7 @@ class TraceRow:
     attempt: int = 0
     turns: Sequence[Any] | None = None
     entropies: Sequence[float] | None = None
+    alternatives: Sequence[Sequence[tuple[int, float]]] | None = None
     info: dict[str, Any] = field(default_factory=dict)
     advantage: float | None = None
     kept: bool = True

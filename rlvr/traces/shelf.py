@@ -18,6 +18,7 @@ from rlvr.traces.entries import entry_of
 from rlvr.traces.reading import UNREADABLE, read_columns
 from rlvr.traces.schema import TRACE_VERSION
 from rlvr.traces.shards import Shard, counted_once, is_shard, is_shard_name, packed, parsed, shards_in_pack
+from rlvr.traces.stage_order import StageOrder
 from rlvr.traces.tally import COLUMNS, StepSummary, Tally, added, overlap, summary_of, tally_of
 from rlvr.traces.text import visible
 from rlvr_rewards.errors import one_line
@@ -27,6 +28,8 @@ StepKey: TypeAlias = tuple[str, str, int]
 Stamp: TypeAlias = tuple[tuple[Shard, int, bool], ...]
 
 _SAVE_EVERY = 500
+_SMALL = 20_000_000
+"""Bytes of a file that is looked into before anything is shown."""
 _SETTLED_NS = 100_000_000
 """A folder that changed less than so long ago may change again with the same time on it."""
 
@@ -36,10 +39,12 @@ class Shelf:
 
     Args:
         path: The one with the shards, or a single shard; it need not be there yet.
+        run: The run's folder, which says in which order its stages were trained.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, run: Path | None = None) -> None:
         self.path = path
+        self.order = StageOrder(run)
         self.folder = folder = path.parent if is_shard(path) else path
         self.shards: dict[StepKey, list[Shard]] = {}
         self.summaries: list[StepSummary] = []
@@ -81,14 +86,25 @@ class Shelf:
         self._arrange()
         return True
 
+    def look_at_firsts(self) -> None:
+        """Tallies one file of each stage and split, so that what there is to show is known before all is read."""
+        waiting, firsts = set(self._waiting), dict[str, str]()
+        for name in self._waiting:
+            firsts.setdefault(_stage_of(name), name)
+        known = {_stage_of(name) for name in self._stats if name not in waiting}
+        names = [name for stage, name in firsts.items() if stage not in known and self._stats[name].st_size < _SMALL]
+        self._waiting = [*names, *(name for name in self._waiting if name not in names)]
+        self.look_into(None, lambda done, total: None, lambda: False, len(names))
+
     def look_into(
         self,
         budget_s: float | None,
         progress: Callable[[int, int], None],
         cancelled: Callable[[], bool],
+        most: int | None = None,
     ) -> bool:
-        """Tallies files that wait for it, for so many seconds at most; says whether there were any."""
-        waiting, started = self._waiting, time.monotonic()
+        """Tallies files that wait for it, for so many seconds, or so many, at most; says whether there were any."""
+        waiting, started = self._waiting[:most], time.monotonic()
         new: list[Entry] = []
         done = 0
         for done, name in enumerate(waiting, start=1):
@@ -100,7 +116,7 @@ class Shelf:
             if len(new) >= _SAVE_EVERY:
                 self._catalog.add(new)
                 new = []
-        self._waiting = waiting[done:]
+        self._waiting = self._waiting[done:]
         self._catalog.add(new)
         if done:
             self._arrange()
@@ -143,8 +159,10 @@ class Shelf:
         for name, stat in self._stats.items():
             if name not in self.unreadable:
                 tallies.update(self._shards_of(name, stat))
+        counting = counted_once(tallies)
+        self.order.learn(counting)
         shards: dict[StepKey, list[Shard]] = {}
-        for shard in counted_once(tallies):
+        for shard in sorted(counting, key=lambda each: (self.order.place(each.stage, each.split), each)):
             shards.setdefault((shard.stage, shard.split, shard.step), []).append(shard)
         made = {key: self._summary(key, [(shard, tallies[shard]) for shard in those]) for key, those in shards.items()}
         self._made, self.shards = made, shards
@@ -207,6 +225,11 @@ def _lines_on_versions(entries: list[Entry]) -> list[str]:
 
 def _files(names: list[str]) -> str:
     return visible(names[0]) if len(names) == 1 else visible(f"{len(names)} files such as {names[0]}")
+
+
+def _stage_of(name: str) -> str:
+    """The stage and split that a file's name begins with."""
+    return name.rpartition(".step")[0]
 
 
 def _mtime_ns(folder: Path) -> int:

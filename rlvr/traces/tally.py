@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from rlvr.traces.arrow import pc
-from rlvr.traces.columns import Floats, by_name, floats, integers, num_entries
+from rlvr.traces.columns import Floats, by_name, floats, integers, num_entries, number
 
 COLUMNS = (
     "group",
@@ -41,6 +41,7 @@ class Tally:
         num_groups: How many groups, a group sampled again counting as another.
         comparable: How many of these groups have at least two rewards; `equal`: of those, how many earned all the same.
         first_group, last_group: The lowest and highest group number; -1 where there is no row.
+        lowest, highest: Reward; `None` where no row has one.
         reward, success, length, clipped, errors, kept, entropy: Sums with counts; of shares each row is 0 or 1.
         parts: The same for each part by name.
     """
@@ -51,6 +52,8 @@ class Tally:
     equal: int = 0
     first_group: int = -1
     last_group: int = -1
+    lowest: float | None = None
+    highest: float | None = None
     reward: Sum = (0.0, 0)
     success: Sum = (0.0, 0)
     length: Sum = (0.0, 0)
@@ -68,10 +71,12 @@ class Tally:
         """Raises: TypeError, ValueError, KeyError: It is no tally of this version."""
         sums: dict[str, Any] = {name: _sum(value[name]) for name in _SUMS}
         sums |= {name: int(value[name]) for name in _COUNTS}
+        sums |= {name: None if value[name] is None else float(value[name]) for name in _EXTREMES}
         return cls(**sums, parts={str(name): _sum(each) for name, each in value["parts"].items()})
 
 
 _SUMS = ("reward", "success", "length", "clipped", "errors", "kept", "entropy")
+_EXTREMES = ("lowest", "highest")
 _COUNTS = ("num_rows", "num_groups", "comparable", "equal", "first_group", "last_group")
 
 
@@ -81,7 +86,7 @@ class StepSummary:
 
     Attributes:
         num_rows: Completions; `None` while its shards were not looked into yet, and then so is everything below.
-        reward: Mean total, over the completions that have one.
+        reward: Mean total, over the completions that have one; `lowest` and `highest` of them.
         parts: Mean of each part, over the completions to which it applied.
         success: Share that solved its task.
         zero_variance: Share of groups, of those with two rewards or more, whose completions all earned the same.
@@ -98,6 +103,8 @@ class StepSummary:
     num_rows: int | None = None
     num_groups: int | None = None
     reward: float | None = None
+    lowest: float | None = None
+    highest: float | None = None
     success: float | None = None
     parts: dict[str, float | None] = field(default_factory=dict)
     zero_variance: float | None = None
@@ -121,6 +128,7 @@ def summary_of(stage: str, split: str, step: int, tally: Tally | None) -> StepSu
         parts={name: _mean(each) for name, each in tally.parts.items()},
         zero_variance=tally.equal / tally.comparable if tally.comparable else None,
         **{name: _mean(getattr(tally, name)) for name in _SUMS},
+        **{name: getattr(tally, name) for name in _EXTREMES},
     )
 
 
@@ -138,6 +146,8 @@ def tally_of(table: pa.Table) -> Tally:
         equal=equal,
         first_group=int(group.min()),
         last_group=int(group.max()),
+        lowest=number(np.fmin.reduce(rewards)),
+        highest=number(np.fmax.reduce(rewards)),
         reward=_summed(rewards),
         success=_summed(floats(table["success"])),
         length=_summed(floats(table["completion_tokens"])),
@@ -161,6 +171,8 @@ def added(tallies: Iterable[Tally]) -> Tally:
         **sums,
         first_group=min(tally.first_group for tally in tallies),
         last_group=max(tally.last_group for tally in tallies),
+        lowest=min((tally.lowest for tally in tallies if tally.lowest is not None), default=None),
+        highest=max((tally.highest for tally in tallies if tally.highest is not None), default=None),
         parts={name: _added(tally.parts.get(name, (0.0, 0)) for tally in tallies) for name in names},
     )
 

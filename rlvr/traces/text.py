@@ -40,6 +40,17 @@ def visible(text: str) -> str:
     return "".join(piece for piece, _ in pieces(text))
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of something; the noun is given as of one.
+
+    >>> counted(1, "pair"), counted(1200, "pair"), counted(2, "reply")
+    ('1 pair', '1,200 pairs', '2 replies')
+    """
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"
+
+
 def cut(text: str, most: int = 100_000) -> tuple[str, int]:
     """The beginning of a long text, and how many characters were left out: a screen need not lay out ten megabytes.
 

@@ -95,7 +95,7 @@ def test_a_run_goes_on_after_it_and_back_to_a_checkpoint(run, row):
     writer.write(3, [row(step=3, reward=0.125)])  # written anew: the file of its own counts
     index = TraceIndex.open(run)
     index.refresh()
-    assert [step.step for step in index.steps()] == [0, *range(1, 10)]
+    assert [step.step for step in index.steps()] == [*range(1, 10), 0]
     assert index.rows(GroupKey("grpo", "train", 3, 0))[0].reward == 0.125
     assert len(index.rows(GroupKey("grpo", "train", 3, 2))) == 2  # the other rank's are still in the pack
     before = content(run)

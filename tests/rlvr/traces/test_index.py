@@ -16,16 +16,16 @@ from .opening import opened, step_of
 def test_the_steps_and_what_they_come_to(run_folder):
     index = opened(run_folder)
     assert [(step.stage, step.split, step.step) for step in index.steps()] == [
-        ("grpo", "test", 0),
         ("grpo", "train", 1),
         ("grpo", "train", 2),
+        ("grpo", "test", 0),
     ]
     step = step_of(index, 2)
     assert (step.num_rows, step.num_groups, step.reward, step.success) == (4, 2, 0.25, 1.0)
     assert step.parts == {"correct": 1.0, "format": None}
     assert (step.zero_variance, step.clipped, step.length, step.errors, step.kept) == (0.5, 0.0, 3.0, 0.0, 1.0)
     assert index.problems == []
-    assert index.stages() == [("grpo", "test"), ("grpo", "train")]
+    assert index.stages() == [("grpo", "train"), ("grpo", "test")]
 
 
 def test_the_catalog_spares_looking_into_shards_and_is_not_trusted_when_stale(run_folder, row):
@@ -38,7 +38,7 @@ def test_the_catalog_spares_looking_into_shards_and_is_not_trusted_when_stale(ru
     assert step_of(opened(run_folder), 2).reward == 5.0
     (run_folder / "traces" / ".index.jsonl").write_text('{"catalog": 1, "name":\nnonsense\n[]\n')
     again = opened(run_folder)
-    assert [step.reward for step in again.steps()] == [before[0].reward, before[1].reward, 5.0]
+    assert [step.reward for step in again.steps()] == [before[0].reward, 5.0, before[2].reward]
 
 
 def test_what_the_writer_tallies_is_what_a_reader_would(run_folder, row):
@@ -167,6 +167,52 @@ def test_curves_come_from_traces_and_from_the_log(run_folder):
     assert index.curves("grpo")["kl"] == [(1, 0.5)]
 
 
+def test_the_range_of_the_rewards_is_known_without_reading_a_row(run_folder, row):
+    index = opened(run_folder)
+    assert index.reward_range() == (0.0, 1.0)
+    TraceWriter(run_folder / "traces", "grpo", "train").write(3, [row(step=3, reward=-0.5), row(step=3, reward=None)])
+    assert index.refresh()
+    assert index.reward_range() == (-0.5, 1.0)
+
+
+def test_rewards_above_zero_are_measured_from_zero(tmp_path, row):
+    TraceWriter(tmp_path / "traces", "grpo", "train").write(1, [row(reward=0.5), row(sample=1, reward=0.75)])
+    assert opened(tmp_path).reward_range() == (0.0, 0.75)
+    assert opened(tmp_path / "traces").steps()[0].lowest == 0.5
+
+
+def evaluated(folder, row, *stages):
+    """A run whose models were all evaluated at its end, and one of them trained."""
+    for number, stage in enumerate(stages):
+        row_ = row(stage=stage, split="test", step=0, task_id="mine", time=100.0 + number)
+        TraceWriter(folder / "traces", stage, "test").write(0, [row_])
+    trained = [row(stage="grpo", step=step, time=50.0 + step) for step in (1, 2)]
+    for each in trained:
+        TraceWriter(folder / "traces", "grpo", "train").write(each.step, [each])
+
+
+def test_stages_stand_in_the_order_in_which_the_run_trained_them(tmp_path, row):
+    evaluated(tmp_path, row, "random", "sft", "grpo", "a-later-sft", "base")
+    (tmp_path / "config.toml").write_text(
+        '[[stage]]\nkind = "sft"\n[[stage]]\nkind = "grpo"\n[[stage]]\nkind = "sft"\nname = "a-later-sft"\n'
+        '[[stage]]\nkind = "evaluate"\nbaselines = ["random"]\n'
+    )
+    in_order = ["random", "base", "sft", "grpo", "a-later-sft"]
+    index = opened(tmp_path)
+    assert [each.key.stage for each in index.task_history("mine")] == in_order
+    assert list(dict.fromkeys(stage for stage, _ in index.stages())) == in_order
+    assert [each for each in index.stages() if each[0] == "grpo"] == [("grpo", "train"), ("grpo", "test")]
+    (tmp_path / "metrics.jsonl").write_text('{"stage": "sft", "step": 1, "loss": 2.0}\n')
+    assert opened(tmp_path).stages()[2:4] == [("sft", "train"), ("sft", "test")]
+
+
+def test_stages_that_no_config_names_stand_by_the_time_of_their_first_row(tmp_path, row):
+    evaluated(tmp_path, row, "zulu", "alpha")
+    assert [stage for stage, _ in opened(tmp_path).stages()] == ["grpo", "zulu", "alpha"]
+    (tmp_path / "manifest.json").write_text('{"stages": [{"name": "alpha"}, {"name": "grpo"}]}')
+    assert [stage for stage, _ in opened(tmp_path).stages()] == ["alpha", "grpo", "zulu"]
+
+
 def test_a_task_is_followed_through_the_steps(run_folder, row):
     writer = TraceWriter(run_folder / "traces", "grpo", "train")
     for step in (3, 4):
@@ -181,7 +227,7 @@ def test_new_steps_of_a_run_under_way_appear(run_folder, row):
     writer = TraceWriter(run_folder / "traces", "grpo", "train")
     writer.write(3, [row(step=3)])
     assert index.refresh()
-    assert index.steps()[-1].step == 3
+    assert step_of(index, 3).num_rows == 1
     assert len(index.groups("grpo", "train", 3)) == 1
     writer.write(3, [row(step=3, reward=0.5), row(step=3, group=1)])  # the same step again
     os.utime(index.folder)
@@ -193,15 +239,20 @@ def test_new_steps_of_a_run_under_way_appear(run_folder, row):
     assert index.rows(GroupKey("grpo", "train", 3, 0)) == []
 
 
-def test_looking_into_shards_can_be_done_a_little_at_a_time(run_folder):
+def test_looking_into_shards_can_be_done_a_little_at_a_time(run_folder, row):
+    for step in (3, 4):
+        TraceWriter(run_folder / "traces", "grpo", "train").write(step, [row(step=step)])
     (run_folder / "traces" / ".index.jsonl").unlink()
     index = TraceIndex.open(run_folder)
-    assert [step.num_rows for step in index.steps()] == [None, None, None]
+    assert [step.num_rows for step in index.steps()] == [4, None, None, None, 1]  # one of each stage and split
+    assert list(index.curves("grpo")) == list(opened(run_folder).curves("grpo"))  # so nothing moves while it is read
+    (run_folder / "traces" / ".index.jsonl").unlink()
+    index = TraceIndex.open(run_folder)
     seen = []
     index.refresh(budget_s=1e-9, progress=lambda done, total: seen.append((done, total)))
     assert (index.num_waiting, seen) == (2, [(1, 3)])
     index.refresh()
-    assert (index.num_waiting, index.steps()[2].num_rows) == (0, 4)
+    assert (index.num_waiting, index.steps()[2].num_rows) == (0, 1)
 
 
 def test_one_shard_alone_can_be_opened(run_folder):

@@ -49,6 +49,9 @@ def passed(text, table):
         ('completion ~ "(?i)wait,? no"', [3]),
         ('completion !~ "3\\+4"', [3]),
         ('completion contains "NO"', [3]),
+        ('completion ~ "3" and reward < 0.5 and prompt ~ "3"', [0]),  # texts last, in the rows that are left alone
+        ('completion ~ "." and reward > 99', []),
+        ('reward > 99 or not (completion !~ "NO" or success == false)', [3]),
         ('prompt ~ "^3\\+4=\\?$"', [0, 1, 2, 3]),
         ('prompt contains "user"', []),  # what the message says, not the JSON around it
         ("sample in (1, 3)", [1, 3]),

@@ -23,7 +23,7 @@ def test_every_column_of_the_design_is_there_and_filled_from_a_field():
     """The list is that of the design, in its order; columns are only ever added."""
     design = """run stage split env step group sample attempt task_id task messages gold completion turns token_ids
         logprobs entropies finish_reason parts errors info reward success advantage kept why_not_kept seed
-        policy_version prompt_tokens completion_tokens sample_s reward_s time"""
+        policy_version prompt_tokens completion_tokens sample_s reward_s time alternatives"""
     assert SCHEMA.names == design.split()
     assert {field.name for field in fields(TraceRow)} | {"completion_tokens"} == set(SCHEMA.names)
 
@@ -38,6 +38,7 @@ def test_a_row_comes_back_as_it_was_written(tmp_path, row):
         why_not_kept="zero variance",
         errors={"format": "ValueError: no"},
         attempt=2,
+        alternatives=[[(8, -1.0), (9, -2.0)], [(5, -3.5)], []],
     )
     TraceWriter(tmp_path, "grpo", "train").write(1, [given])
     (found,) = row_dicts(read_shard(shards(tmp_path)[0].path))
