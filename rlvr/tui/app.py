@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from rlvr.traces.index import TraceIndex
 from rlvr.traces.query import Filter, parse_filter
 from rlvr.traces.search import Search
+from rlvr.traces.text import counted
 from rlvr.tui.asking import AskFilter, AskSearch
 from rlvr.tui.help import Help
 from rlvr.tui.lines import Piece
@@ -49,7 +50,13 @@ class TracesApp(App[None]):
             tooltip="search completions, prompts or both, through the whole run",
         ),
         Binding("f", "filter", "filter", tooltip="filter all completions of the run by a line such as reward < 0.2"),
-        Binding("e", "export", "export", show=False, tooltip="export pairs, an SFT set, or the rows"),
+        Binding(
+            "e",
+            "export",
+            "export",
+            show=False,
+            tooltip="export judged pairs, an SFT set, rows or an HTML page: of what is shown, or of the whole run",
+        ),
         Binding("q", "quit", "quit"),
         Binding("ctrl+c", "quit", "quit", show=False, priority=True),
         Binding("F", "follow", "follow", show=False, tooltip="follow: stay at the newest step while the run trains"),
@@ -115,8 +122,8 @@ class TracesApp(App[None]):
             return []
         index, pieces = self.session.index, []
         if index.num_waiting:
-            pieces.append((f"reading {index.num_waiting} shards  ", "dim"))
-        if problems := index.problems:
+            pieces.append((f"reading {counted(index.num_waiting, 'shard')}  ", "dim"))
+        if problems := self.session.problems:
             pieces.append((f"! {len(problems)}  ", "warn"))
         if self.session.follow:
             pieces.append(("● follow ", "good"))
@@ -158,8 +165,10 @@ class TracesApp(App[None]):
             page.refresh_stale()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What needs an open run is not offered without one."""
-        if action in ("search", "filter", "export", "follow", "problems"):
+        """What needs an open run is not offered without one, nor what needs completions before there are any."""
+        if action in ("search", "filter", "export"):
+            return self.session is not None and len(self.session.index.steps()) > 0
+        if action in ("follow", "problems"):
             return self.session is not None
         return True
 
@@ -167,7 +176,7 @@ class TracesApp(App[None]):
         page, session = self.screen, self.session
         if not isinstance(page, Page) or session is None:
             return
-        ask = AskSearch(session.search)
+        ask = AskSearch(session.search, within=_kept(page, "filter"))
 
         def asked(text: str | None) -> None:
             if text is not None:
@@ -187,7 +196,8 @@ class TracesApp(App[None]):
                 session.filter = text
                 self._look_for(page, session, filter=parse_filter(text, names) if text.strip() else None)
 
-        self.push_screen(AskFilter(session.filter, session.judgments, names), asked)
+        ask = AskFilter(session.filter, session.judgments, names, within=_kept(page, "search"))
+        self.push_screen(ask, asked)
 
     def _look_for(self, page: Page, session: Session, **changed: "Filter | Search | None") -> None:
         """On a page of what was found the question changes; elsewhere a new one opens."""
@@ -219,7 +229,7 @@ class TracesApp(App[None]):
         self.theme = LIGHT.name if self.theme != LIGHT.name else DARK.name
 
     def action_problems(self) -> None:
-        problems = self.session.index.problems if self.session else []
+        problems = self.session.problems if self.session else []
         page = self.screen
         if isinstance(page, Page) and self.session:
             if not problems:
@@ -228,6 +238,13 @@ class TracesApp(App[None]):
                 from rlvr.tui.pages.problems import Problems
 
                 self.push_screen(Problems(problems))
+
+
+def _kept(page: Page, name: str) -> str:
+    """The filter, or the search, that stays while the other is asked for; empty where there is none."""
+    from rlvr.tui.pages.found import FoundPage
+
+    return page.question.word(name) if isinstance(page, FoundPage) else ""
 
 
 def browse(run: Path | None, runs: Path, at: Start = _ANYWHERE) -> None:

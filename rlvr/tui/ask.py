@@ -97,7 +97,7 @@ class Pick(ModalScreen["int | None"]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss(None)", "leave")]
     DEFAULT_CSS = """
     Pick { background: $background 0%; align: center middle; }
-    Pick > Vertical { width: 64; max-width: 96%; height: auto; max-height: 90%; background: $surface;
+    Pick > Vertical { width: 76; max-width: 96%; height: auto; max-height: 90%; background: $surface;
                       border: round $t-faint; }
     Pick Table { height: auto; background: $surface; }
     """

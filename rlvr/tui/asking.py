@@ -1,5 +1,6 @@
 """The two lines that look through a whole run: a search (`/`), and a filter (`f`) with its error under it."""
 
+import re
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -12,7 +13,6 @@ from rlvr.traces.search import Search, Where
 from rlvr.traces.text import visible
 from rlvr.tui.ask import Ask, Note, Pick
 
-_FILTER_HINT = "reward < 0.2 and parts.format == 1 and length > 200    ^s saves it  ^o opens a saved one"
 _WHERES = list(Where)
 
 
@@ -22,6 +22,7 @@ class AskFilter(Ask):
     Args:
         judgments: Where filters are saved.
         part_names: The parts that there are.
+        within: The search that stays.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -29,9 +30,10 @@ class AskFilter(Ask):
         Binding("ctrl+o", "saved", "saved", priority=True),
     ]
 
-    def __init__(self, value: str, judgments: Judgments, part_names: list[str]) -> None:
+    def __init__(self, value: str, judgments: Judgments, part_names: list[str], within: str = "") -> None:
         self.judgments = judgments
-        super().__init__("filter", value, lambda text: filter_error(text, part_names), _FILTER_HINT)
+        title = f"filter what {visible(within)} finds; / changes that" if within else "filter"
+        super().__init__(title, value, lambda text: filter_error(text, part_names), filter_hint(part_names))
 
     def action_save(self) -> None:
         text = self.query_one(Input).value
@@ -69,6 +71,13 @@ class AskFilter(Ask):
             self.query_one("#said", Note).put([(said, "good")])
 
 
+def filter_hint(part_names: list[str]) -> str:
+    """The keys of the line, and a filter that can be asked of this run."""
+    plain = next((name for name in part_names if re.fullmatch(r"\w+", name)), None)
+    part = f"parts.{plain} == 1" if plain else "kept"
+    return f"^s saves it  ^o opens a saved one   reward < 0.2 and {part}"
+
+
 def filter_error(text: str, part_names: list[str]) -> str | None:
     """What is wrong with a filter line, with a mark under the place where it is."""
     try:
@@ -83,14 +92,20 @@ def filter_error(text: str, part_names: list[str]) -> str | None:
 
 
 class AskSearch(Ask):
-    """A text to look for; `ctrl+r` reads it as a regular expression, `ctrl+t` changes where it is looked for."""
+    """A text to look for; `ctrl+r` reads it as a regular expression, `ctrl+t` changes where it is looked for.
+
+    Args:
+        before: The last search.
+        within: The filter that stays.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "regex", "regex", priority=True),
         Binding("ctrl+t", "where", "where", priority=True),
     ]
 
-    def __init__(self, before: Search | None) -> None:
+    def __init__(self, before: Search | None, within: str = "") -> None:
+        self._within = visible(within)
         self.is_regex = before.regex if before else False
         self.where = before.where if before else Where.COMPLETIONS
         super().__init__("", before.text if before else "", self._problem, replaces=True)
@@ -117,6 +132,6 @@ class AskSearch(Ask):
 
     def _tell(self) -> None:
         kind = "regular expression" if self.is_regex else "text"
-        self.retitle(
-            f"search {self.where} for a {kind}", "^r text or regular expression   ^t where   case does not matter"
-        )
+        among = f" among what the filter lets through: {self._within}" if self._within else ""
+        hint = "^r text or regular expression   ^t where   case does not matter"
+        self.retitle(f"search {self.where} for a {kind}{among}", hint)

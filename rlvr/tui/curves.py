@@ -55,6 +55,11 @@ class Curves(Lines):
         self.cursor = steps.index(before) if before in steps else max(len(steps) - 1, 0)
         self.chosen = min(self.chosen, max(len(self._curves) - 1, 0))
         self.refresh()
+        self.screen.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without a step there is nothing to go to."""
+        return bool(self.steps)
 
     def to_step(self, step: int) -> None:
         """Puts the cursor on a step, where it is there."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rlvr.traces.rows import Row
-from rlvr.traces.text import think_and_answer, visible
+from rlvr.traces.text import counted, think_and_answer, visible
 from rlvr.tui.glyphs import bar, number
 from rlvr.tui.lines import Piece
 from rlvr.tui.prose import Block
@@ -133,7 +133,7 @@ def text_blocks(text: str, spans: Sequence[tuple[int, int, str]] = (), folded: b
     blocks = []
     if thought.strip():
         inside = [span for span in spans if span[0] < cut]
-        title: list[Piece] = [("think", "title"), (f"  {len(thought):,} characters", "faint")]
+        title: list[Piece] = [("think", "title"), (f"  {counted(len(thought), 'character')}", "faint")]
         blocks.append(Block("think", title, list(marked_runs(thought, inside, "think")), folded))
     after = [(max(start - cut, 0), end - cut, names) for start, end, names in spans if end > cut]
     runs = list(marked_runs(answer, after)) if answer.strip() else [("(none)", "faint", -1)]

@@ -12,7 +12,7 @@ from rlvr.tui.prose import Block, Prose
 from rlvr.tui.wrap import Run
 
 _SIGNS = """\
-▁▄█·      the rewards of a group, sibling by sibling, over the range of the step; a dot has none
+▁▄█·      the rewards of a group, sibling by sibling, over the range of the run; a dot has none
 +0.53     an advantage: above the mean of its group, and so made likelier; the bar is its size
 –         no value: it was not recorded, or the part does not apply
 ✓ ✗       solved, not solved          ★  won a comparison    ● good   ○ bad   ✎ has a note

@@ -19,6 +19,7 @@ from textual.worker import Worker, get_current_worker
 
 from rlvr.traces.text import visible
 from rlvr.tui.lines import Lines, Piece, width_of
+from rlvr.tui.session import Scope
 
 if TYPE_CHECKING:
     from rlvr.tui.app import TracesApp
@@ -163,6 +164,10 @@ class Page(Screen[None], inherit_bindings=False):
     def state(self) -> Sequence[Piece]:
         """How things stand, for the end of the first line."""
         return []
+
+    def scope(self) -> Scope | None:
+        """What of the run the page is about, where that is less than all of it: it can be exported alone."""
+        return None
 
     def renew(self) -> None:
         """Shows what was written since; called when there is something new, while the page is on the screen."""

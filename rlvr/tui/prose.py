@@ -57,9 +57,9 @@ class Prose(Scrolled[tuple[int, Sequence[Run] | None]]):
     class Folded(Message):
         """A block was folded or opened by a click."""
 
-        def __init__(self, prose: "Prose", name: str) -> None:
+        def __init__(self, prose: "Prose", name: str, folded: bool) -> None:
             super().__init__()
-            self.prose, self.name = prose, name
+            self.prose, self.name, self.folded = prose, name, folded
 
     def __init__(self, **options: str) -> None:
         super().__init__(**options)
@@ -72,14 +72,6 @@ class Prose(Scrolled[tuple[int, Sequence[Run] | None]]):
         self.lay()
         if not keep_place:
             self.scroll_to(y=0, animate=False)
-
-    def fold(self, name: str) -> None:
-        """Folds the blocks of this name, or opens them where the first of them is folded."""
-        named = [block for block in self.blocks if block.name == name]
-        folded = not (named and named[0].folded)
-        for block in named:
-            block.folded = folded
-        self.lay()
 
     def to_token(self, token: int) -> None:
         """Puts the cursor over a token and brings it into sight; -1 takes the cursor away."""
@@ -134,4 +126,4 @@ class Prose(Scrolled[tuple[int, Sequence[Run] | None]]):
             if block.runs:
                 block.folded = not block.folded
                 self.lay()
-                self.post_message(self.Folded(self, block.name))
+                self.post_message(self.Folded(self, block.name, block.folded))

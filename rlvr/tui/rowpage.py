@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 
 from rlvr.traces.judgments import Mark, Place
 from rlvr.traces.rows import Row
+from rlvr.traces.text import counted
 from rlvr.tui.ask import Ask
 from rlvr.tui.lines import Piece
 from rlvr.tui.page import Page
@@ -87,7 +88,7 @@ class RowPage(Page):
         row = self.row()
         if row is not None:
             self.app.copy_to_clipboard(row.completion)
-            self.say(f"{len(row.completion):,} characters sent to the clipboard", "good")
+            self.say(f"{counted(len(row.completion), 'character')} sent to the clipboard", "good")
 
     def action_pager(self) -> None:
         self._open(os.environ.get("PAGER") or "less")

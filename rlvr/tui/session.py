@@ -6,6 +6,8 @@ from rlvr.traces.index import TraceIndex
 from rlvr.traces.judgments import Judgments
 from rlvr.traces.rows import GroupKey, Row
 from rlvr.traces.search import Search
+from rlvr.traces.selection import Only
+from rlvr.traces.text import counted
 
 MOST_SIBLINGS = 1000
 
@@ -18,6 +20,34 @@ class Start:
     split: str | None = None
     step: int | None = None
     group: int | None = None
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Some rows of a run.
+
+    Attributes:
+        label: In words, such as `this group`.
+        name: For a file's name, such as `step4-group1`.
+        num_rows: How many there are, as far as that is known.
+        only: Which.
+    """
+
+    label: str
+    name: str
+    num_rows: int | None
+    only: Only
+
+    @classmethod
+    def of_group(cls, key: GroupKey, num_rows: int | None = None) -> "Scope":
+        """The completions of a group."""
+        return cls("this group", f"{key.stage}-{key.split}-step{key.step}-group{key.group}", num_rows, key)
+
+
+def best_answer(index: TraceIndex, key: GroupKey) -> Row | None:
+    """The completion of a group with the highest reward; `None` where none can be read."""
+    rows = index.rows(key, MOST_SIBLINGS)
+    return max(rows, key=lambda row: (row.reward is not None, row.reward or 0.0), default=None)
 
 
 @dataclass
@@ -44,6 +74,13 @@ class Session:
     def name(self) -> str:
         """Of the run."""
         return self.index.name
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read of the run or of its judgments, a line each."""
+        unread, name = self.judgments.num_unread, self.judgments.path.name
+        lines = [f"{counted(unread, 'line')} of {name}: no judgment that this version knows"] if unread else []
+        return [*self.index.problems, *lines]
 
     def rows(self, key: GroupKey, sample: int = 0) -> list[Row]:
         """The siblings of a group; of a very large one, `MOST_SIBLINGS` around one of them."""

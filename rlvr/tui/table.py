@@ -1,4 +1,7 @@
-"""A table of any length: it asks for the cells of the rows on the screen alone, and its columns never move."""
+"""A table of any length: it asks for the cells of the rows on the screen alone, and its columns never move.
+
+Columns that there is no room for are to the right, and come by the arrows; the first ones stay.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +29,6 @@ class Column:
         right: Whether it stands to the right, as numbers do.
         key: What clicking on its head sorts by; nothing where it is empty.
         grow: Its share of the room that is left over.
-        wide_from: It is left out where the table has less room than this.
     """
 
     title: str
@@ -34,7 +36,6 @@ class Column:
     right: bool = False
     key: str = ""
     grow: int = 0
-    wide_from: int = 0
 
 
 class Table(Lines):
@@ -48,6 +49,8 @@ class Table(Lines):
         Binding("home,g", "to(0)", "first", show=False),
         Binding("end,G", "to(-1)", "last", show=False),
         Binding("enter", "choose", "open"),
+        Binding("left,h", "shift(-1)", "columns", key_display="← →", tooltip="the columns that there is no room for"),
+        Binding("right,l", "shift(1)", "columns to the right", show=False),
     ]
 
     class Moved(Message):
@@ -80,6 +83,7 @@ class Table(Lines):
         self.columns: Sequence[Column] = ()
         self.num_rows = 0
         self.cursor = 0
+        self._staying, self._shifted = 1, 0
         self.sorted_by, self.descending = "", False
         self.empty = ""
         self._cells_of: Callable[[int], Sequence[Cell]] = lambda row: ()
@@ -91,6 +95,7 @@ class Table(Lines):
         cells_of: Callable[[int], Sequence[Cell]],
         cursor: int | None = None,
         empty: str = "",
+        staying: int = 1,
     ) -> None:
         """Shows other rows, under the same cursor unless one is given.
 
@@ -100,31 +105,54 @@ class Table(Lines):
             cells_of: The cells of a row, one a column; called when the row is drawn.
             cursor: The row that the cursor comes to.
             empty: What is said where there is no row.
+            staying: How many columns stay in sight where not all fit.
         """
         self.columns, self.num_rows, self._cells_of, self.empty = columns, num_rows, cells_of, empty
+        self._staying = staying
+        self._shifted = min(self._shifted, max(len(columns) - staying - 1, 0))
         self.virtual_size = Size(self.size.width, num_rows + 1)
         self._go(self.cursor if cursor is None else cursor)
         self.refresh()
+        self.screen.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that would do nothing are not offered."""
+        if action == "choose":
+            return self.num_rows > 0
+        if action == "shift":
+            return len(self._shown(0)) < len(self.columns)
+        return True
 
     def render_line(self, y: int) -> Strip:
         """Called by Textual for each line that is seen."""
         width = self.size.width
         if y == 0:
-            return self.strip(self._line([self._head(column) for column in self._shown()], self._arrow), width)
+            return self.strip(self._heads(), width)
         row = self.scroll_offset.y + y - 1
         if row >= self.num_rows:
             return self.strip([(f"  {self.empty}", "dim")] if self.num_rows == 0 and y == 2 else [], width)
-        under = "cursor" if row == self.cursor else ""
-        cells = self._cells_of(row)
-        return self.strip(
-            self._line([c for c, column in zip(cells, self.columns, strict=True) if self._fits(column)]), width, under
-        )
+        return self.strip(self._line(self._cells_of(row)), width, "cursor" if row == self.cursor else "")
 
-    def _fits(self, column: Column) -> bool:
-        return self.size.width >= column.wide_from
+    def _shown(self, shifted: int) -> list[int]:
+        """The numbers of the columns that there is room for, from the one that it was shifted to."""
+        shown, room = [], self.size.width - 1 + _GAP
+        staying = min(self._staying, len(self.columns))
+        for number in [*range(staying), *range(staying + shifted, len(self.columns))]:
+            room -= self.columns[number].width + _GAP
+            if room < 0 and number >= staying:
+                break
+            shown.append(number)
+        return shown
 
-    def _shown(self) -> list[Column]:
-        return [column for column in self.columns if self._fits(column)]
+    def _heads(self) -> list[Piece]:
+        """The heads, with marks where columns are out of sight."""
+        pieces = self._line([self._head(column) for column in self.columns], self._arrow)
+        if self._shifted:
+            pieces[0] = ("‹", "key")
+        if len(self.columns) - 1 not in self._shown(self._shifted):
+            pieces[-1] = (pieces[-1][0][:1], pieces[-1][1])  # half of the last gap may be all that there is room for
+            pieces = [*fitted(pieces, self.size.width - 1), ("›", "key")]
+        return pieces
 
     def _head(self, column: Column) -> Cell:
         if not column.key or column.key != self.sorted_by:
@@ -133,7 +161,8 @@ class Table(Lines):
 
     def _line(self, cells: Sequence[Cell], gap_after: Callable[[Column], str] | None = None) -> list[Piece]:
         pieces: list[Piece] = [(" ", "")]
-        for column, width, cell in zip(self._shown(), self._widths(), cells, strict=True):
+        for number, width in self._widths():
+            column, cell = self.columns[number], cells[number]
             pieces += fitted([(cell, "")] if isinstance(cell, str) else cell, width, column.right)
             pieces.append((gap_after(column) if gap_after else " " * _GAP, "title"))
         return pieces
@@ -144,11 +173,14 @@ class Table(Lines):
             return " " * _GAP
         return ("▾" if self.descending else "▴").ljust(_GAP)
 
-    def _widths(self) -> list[int]:
-        shown = self._shown()
-        left = self.size.width - 1 - sum(column.width + _GAP for column in shown)
-        shares = sum(column.grow for column in shown)
-        return [column.width + (max(left, 0) * column.grow // shares if shares else 0) for column in shown]
+    def _widths(self) -> list[tuple[int, int]]:
+        """The columns in sight by number, each with its width."""
+        shown = self._shown(self._shifted)
+        columns = [self.columns[number] for number in shown]
+        left = self.size.width - 1 - sum(column.width + _GAP for column in columns)
+        shares = sum(column.grow for column in columns)
+        more = [max(left, 0) * column.grow // shares if shares else 0 for column in columns]
+        return [(number, self.columns[number].width + extra) for number, extra in zip(shown, more, strict=True)]
 
     def action_move(self, rows: int) -> None:
         self.move_to(self.cursor + rows)
@@ -158,6 +190,11 @@ class Table(Lines):
 
     def action_to(self, row: int) -> None:
         self.move_to(row if row >= 0 else self.num_rows + row)
+
+    def action_shift(self, columns: int) -> None:
+        if columns < 0 or len(self.columns) - 1 not in self._shown(self._shifted):
+            self._shifted = max(self._shifted + columns, 0)
+            self.refresh()
 
     def action_choose(self) -> None:
         if self.num_rows:
@@ -182,7 +219,10 @@ class Table(Lines):
 
     def on_resize(self) -> None:
         self.virtual_size = Size(self.size.width, self.num_rows + 1)
+        if len(self._shown(0)) == len(self.columns):
+            self._shifted = 0
         self._go(self.cursor)
+        self.screen.refresh_bindings()
 
     def on_click(self, event: events.Click) -> None:
         """A click moves the cursor, on the row under it opens it, and on a head sorts."""
@@ -199,8 +239,8 @@ class Table(Lines):
 
     def _key_at(self, x: int) -> str:
         start = 1
-        for column, width in zip(self._shown(), self._widths(), strict=True):
+        for number, width in self._widths():
             if start <= x < start + width + _GAP:
-                return column.key
+                return self.columns[number].key
             start += width + _GAP
         return ""

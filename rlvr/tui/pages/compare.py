@@ -14,7 +14,7 @@ from rlvr.tui.glyphs import number
 from rlvr.tui.lines import Piece
 from rlvr.tui.page import Page
 from rlvr.tui.prose import Block
-from rlvr.tui.session import Session
+from rlvr.tui.session import Scope, Session
 from rlvr.tui.side import SideBySide
 from rlvr.tui.wrap import Run, marked_runs, safe_runs
 
@@ -34,7 +34,8 @@ class ComparePage(Page):
         Binding("2", "winner(1)", "the second wins", show=False),
         Binding("3", "winner(2)", "the third wins", show=False),
         Binding("0", "winner(-1)", "no winner", show=False, tooltip="take the winner back"),
-        Binding("d", "marks", "differences", tooltip="mark what differs, or not"),
+        Binding("d", "marks", "differences", tooltip="show what differs, or not"),
+        Binding("plus,equals_sign,minus", "no_mark", show=False),
     ]
 
     def __init__(
@@ -53,6 +54,9 @@ class ComparePage(Page):
         if action == "winner":
             return self.are_siblings and (not parameters or int(str(parameters[0])) < len(self.rows))
         return True
+
+    def scope(self) -> Scope | None:
+        return Scope.of_group(self.rows[0].key) if self.are_siblings else None
 
     def body(self) -> Iterable[Widget]:
         yield SideBySide()
@@ -87,7 +91,7 @@ class ComparePage(Page):
         yield Block("head", self._title(at), [(text, names, -1) for text, names in _facts(row)])
         text, more = capped(row.completion)
         cut = len(think_and_answer(text)[0])
-        look = ("removed" if at == 0 else "added") if self._shows_differences else ""
+        look = "differs" if self._shows_differences else ""
         spans = [(start, end, look) for start, end in self._differences[at]]
         yield Block("think", [("think", "title")], _slice_runs(text, spans, 0, cut, "think"))
         yield Block(
@@ -132,6 +136,11 @@ class ComparePage(Page):
             return
         self.say(f"{self.names[at]} wins: e exports the pairs" if best else "no winner", "good")
         self._show()
+
+    def action_no_mark(self) -> None:
+        """Says why a mark is not set: there are several completions that it could be meant for."""
+        how = "here 1, 2, 3 pick the winner; " if self.are_siblings else ""
+        self.say(f"{how}+ and - mark one completion on its own page", "warn")
 
     def action_marks(self) -> None:
         self._shows_differences = not self._shows_differences

@@ -1,6 +1,5 @@
 """One completion, whole: what was asked, thought and answered, what each part made of it, token by token."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -22,12 +21,12 @@ from rlvr.tui.describe import (
     turn_blocks,
 )
 from rlvr.tui.glyphs import number
-from rlvr.tui.heat import Heat, heat_runs, shade_legend
+from rlvr.tui.heat import Heat, alternatives_line, heat_runs, shade_legend, token_line
 from rlvr.tui.lines import Piece
 from rlvr.tui.prose import Block, Prose
 from rlvr.tui.rowpage import RowPage
-from rlvr.tui.session import Session
-from rlvr.tui.tokens import vocabulary
+from rlvr.tui.session import Scope, Session
+from rlvr.tui.tokens import Vocabulary, vocabulary
 from rlvr.tui.wrap import safe_runs
 
 
@@ -62,7 +61,7 @@ class CompletionPage(RowPage):
     ]
     DEFAULT_CSS = """
     CompletionPage > #facts { height: 2; background: $surface; }
-    CompletionPage > #token { height: 1; background: $surface; display: none; }
+    CompletionPage > #token { height: 3; background: $surface; display: none; }
     """
 
     def __init__(self, session: Session, rows: Sequence[Row], at: int) -> None:
@@ -71,6 +70,7 @@ class CompletionPage(RowPage):
         self.folds = _Folds()
         self.heat = Heat.NONE
         self._spans: list[tuple[int, int]] | None = None
+        self._vocabulary: Vocabulary | None = None
         self._hit = -1
 
     def body(self) -> Iterable[Widget]:
@@ -94,6 +94,18 @@ class CompletionPage(RowPage):
 
     def state(self) -> Sequence[Piece]:
         return [*self.judgment_pieces(self.row()), (f" {self.at + 1} of {len(self.rows)} ", "dim")]
+
+    def scope(self) -> Scope:
+        return Scope.of_group(self.row().key, len(self.rows))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that would do nothing are not offered."""
+        return len(self.rows) > 1 if action == "beside" else True
+
+    def on_prose_folded(self, event: Prose.Folded) -> None:
+        """What was folded by a click stays so."""
+        if event.name == "think":
+            self.folds.think = event.folded
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -174,18 +186,18 @@ class CompletionPage(RowPage):
     def _read_tokens(self) -> None:
         row = self.row()
 
-        def spans(fetch: object) -> list[tuple[int, int]] | None:
+        def read(fetch: object) -> tuple[Vocabulary | None, list[tuple[int, int]] | None]:
             found = vocabulary(self.session.index.run, row.stage)
-            return found.spans(row.token_ids or [], row.completion) if found else None
+            return found, found.spans(row.token_ids or [], row.completion) if found else None
 
-        def done(found: list[tuple[int, int]] | None) -> None:
-            if found is None:
+        def done(found: tuple[Vocabulary | None, list[tuple[int, int]] | None]) -> None:
+            self._vocabulary, self._spans = found
+            if self._spans is None:
                 self.heat = Heat.NONE
                 self.say("no heat: the run keeps no tokenizer.json that spells these tokens", "warn")
-            self._spans = found
             self._show_heat()
 
-        self.fetch("reading the tokenizer", spans, done)
+        self.fetch("reading the tokenizer", read, done)
 
     def _show_heat(self) -> None:
         prose = self.query_one(Prose)
@@ -201,7 +213,9 @@ class CompletionPage(RowPage):
             return
         prose.to_token(max(0, min(prose.token + by, len(row.token_ids) - 1)))
         self.query_one("#token", Note).put(
-            [*_token_line(row, prose.token, self._spans or []), *shade_legend(self.heat)]
+            token_line(row, prose.token, self._spans or []),
+            alternatives_line(row, prose.token, self._vocabulary),
+            shade_legend(self.heat),
         )
 
     def action_hit(self, by: int) -> None:
@@ -230,17 +244,6 @@ class CompletionPage(RowPage):
         from rlvr.tui.pages.task import open_task
 
         open_task(self, self.session, self.row().task_id, self.row().stage)
-
-
-def _token_line(row: Row, token: int, spans: Sequence[tuple[int, int]]) -> list[Piece]:
-    start, end = spans[token] if token < len(spans) else (0, 0)
-    text = json.dumps(row.completion[start:end], ensure_ascii=False) if end > start else "(not in the text)"
-    pieces: list[Piece] = [(f"token {token + 1} of {len(row.token_ids or [])}  ", "dim"), (visible(text)[:30], "bold")]
-    if row.logprobs and token < len(row.logprobs):
-        pieces += [("  log-prob ", "dim"), (number(row.logprobs[token]), "")]
-    if row.entropies and token < len(row.entropies):
-        pieces += [("  entropy ", "dim"), (number(row.entropies[token]), "")]
-    return [*pieces, ("   ", "")]
 
 
 def _origin(row: Row) -> str:

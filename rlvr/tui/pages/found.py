@@ -19,7 +19,7 @@ from rlvr.tui.lines import Piece
 from rlvr.tui.page import Fetch, Page
 from rlvr.tui.prose import Prose
 from rlvr.tui.rowpage import RowPage
-from rlvr.tui.session import Session
+from rlvr.tui.session import Scope, Session
 from rlvr.tui.table import Cell, Column, Table
 
 _COLUMNS = (
@@ -49,9 +49,13 @@ class Question:
 
     def text(self) -> str:
         """In a few words."""
-        words = [f"/{self.search.text}/"] if self.search else []
-        words += [self.filter.text] if self.filter else []
-        return " · ".join(words) or "all completions"
+        return " · ".join(filter(None, map(self.word, ("search", "filter")))) or "all completions"
+
+    def word(self, name: str) -> str:
+        """The search or the filter as it is shown; empty where there is none."""
+        if name == "search":
+            return f"/{self.search.text}/" if self.search else ""
+        return self.filter.text if self.filter else ""
 
 
 def open_found(page: Page, session: Session, question: Question) -> None:
@@ -98,6 +102,13 @@ class FoundPage(RowPage):
         part = "" if self.found.is_whole else " so far"
         return [(f"{len(self.found):,} of {self.found.num_scanned:,}{part} ", "dim")]
 
+    def scope(self) -> Scope:
+        return Scope("what was found", "found", len(self.found), self.found)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that would do nothing are not offered."""
+        return True if action == "back" else len(self.found) > 0
+
     def row(self) -> Row | None:
         if not len(self.found):
             return None
@@ -125,7 +136,7 @@ class FoundPage(RowPage):
     def _put(self, found: Found) -> None:
         self.found = found
         table = self.query_one(Table)
-        table.fill(_COLUMNS, len(found), self._cells, 0, "nothing was found: f changes the filter, / the search")
+        table.fill(_COLUMNS, len(found), self._cells, 0, "nothing was found: f changes the filter, / the search", 2)
         self.query_one(Prose).show([])
         self.head()
         self._read_seen()

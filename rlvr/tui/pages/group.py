@@ -7,14 +7,14 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from rlvr.traces.rows import GroupKey, Row
-from rlvr.traces.text import visible
+from rlvr.traces.text import counted, visible
 from rlvr.tui.describe import advantage_pieces, parsed, part_pieces, question, solved, text_blocks
 from rlvr.tui.glyphs import fixed
 from rlvr.tui.lines import Piece
 from rlvr.tui.page import Page
 from rlvr.tui.prose import Block, Prose
 from rlvr.tui.rowpage import RowPage
-from rlvr.tui.session import MOST_SIBLINGS, Session
+from rlvr.tui.session import MOST_SIBLINGS, Scope, Session
 from rlvr.tui.table import Cell, Column, Table
 from rlvr.tui.wrap import safe_runs
 
@@ -43,7 +43,7 @@ class GroupPage(RowPage):
         Binding(
             "space,x", "mark", "mark", key_display="space", tooltip="mark a sibling for side by side, at most three"
         ),
-        Binding("c", "compare", "compare", tooltip="the marked side by side; else this one and the best"),
+        Binding("c", "compare", "compare", tooltip="the marked side by side; else the best and the worst"),
         Binding(
             "left_square_bracket", "beside(-1)", "group", key_display="[ ]", tooltip="the group before, the group after"
         ),
@@ -86,9 +86,18 @@ class GroupPage(RowPage):
 
     def state(self) -> Sequence[Piece]:
         count = (
-            f"{len(self.rows)} siblings" if len(self.rows) < MOST_SIBLINGS else f"only {MOST_SIBLINGS} siblings shown"
+            counted(len(self.rows), "sibling")
+            if len(self.rows) < MOST_SIBLINGS
+            else f"only {MOST_SIBLINGS} siblings shown"
         )
         return [(f"{visible(self.rows[0].env or '')}  {count} ", "dim")]
+
+    def scope(self) -> Scope:
+        return Scope.of_group(self.group, len(self.rows))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that would do nothing are not offered."""
+        return len(self.rows) > 1 if action in ("best", "worst", "mark", "compare") else True
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -112,7 +121,7 @@ class GroupPage(RowPage):
         table.styles.height = min(len(rows) + 1, max(self.size.height // 2 - 1, 5))
         self._largest = max((abs(row.advantage or 0.0) for row in rows), default=0.0)
         self._parts = list(dict.fromkeys(name for row in rows for name in [*row.parts, *row.errors]))
-        table.fill(self._columns(), len(rows), lambda at: self._cells(at), cursor)
+        table.fill(self._columns(), len(rows), self._cells, cursor, staying=2)
         self._preview(cursor)
         self.head()
 
@@ -125,8 +134,7 @@ class GroupPage(RowPage):
             Column("ok", 2),
             Column("tokens", 6, right=True),
             Column("end", 6),
-            *(Column(visible(name)[:9], 7) for name in self._parts[:3]),
-            *(Column(visible(name)[:9], 7, wide_from=82 + 9 * at) for at, name in enumerate(self._parts[3:])),
+            *(Column(visible(name)[:9], 7) for name in self._parts),
             Column("answer", 8, grow=1),
         ]
 
@@ -174,13 +182,16 @@ class GroupPage(RowPage):
     def action_compare(self) -> None:
         from rlvr.tui.pages.compare import ComparePage
 
-        chosen = self.marked or [_place(self.rows, best=True), _place(self.rows, best=False)]
-        if len(chosen) == 1:
-            chosen = [*chosen, self.query_one(Table).cursor]
-        if len(set(chosen)) < 2:
-            self.say("there is nothing to compare it with: mark two with space", "warn")
+        chosen = self._marked_and_cursor() or _apart(self.rows)
+        if len(chosen) < 2:
+            self.say("this group has one completion only", "warn")
         else:
             self.app.push_screen(ComparePage(self.session, [self.rows[at] for at in chosen]))
+
+    def _marked_and_cursor(self) -> list[int]:
+        """The marked siblings, with the one under the cursor where only one is marked; none where they are not two."""
+        chosen = self.marked if len(self.marked) != 1 else [*self.marked, self.query_one(Table).cursor]
+        return list(chosen) if len(set(chosen)) > 1 else []
 
     def action_beside(self, by: int) -> None:
         self._show(lambda: self._key_beside(by))
@@ -213,6 +224,17 @@ def _place(rows: Sequence[Row], best: bool) -> int:
     """The first sibling with the highest reward, or with the lowest."""
     known = [(row.reward, -at) if best else (-row.reward, -at) for at, row in enumerate(rows) if row.reward is not None]
     return -max(known)[1] if known else 0
+
+
+def _apart(rows: Sequence[Row]) -> list[int]:
+    """The best and the worst; of equal ones the shortest and the longest, or the first two."""
+    best, worst = _place(rows, best=True), _place(rows, best=False)
+    if rows[best].reward != rows[worst].reward:
+        return [best, worst]
+    by_length = sorted(range(len(rows)), key=lambda at: (rows[at].completion_tokens or len(rows[at].completion), at))
+    if len({rows[at].completion_tokens or len(rows[at].completion) for at in by_length}) > 1:
+        return [by_length[0], by_length[-1]]
+    return by_length[:2]
 
 
 def _task_blocks(row: Row, width: int) -> list[Block]:

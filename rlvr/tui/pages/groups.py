@@ -8,13 +8,12 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from rlvr.traces.groups import Groups, GroupSummary
-from rlvr.traces.rows import GroupKey
-from rlvr.traces.text import visible
+from rlvr.traces.text import counted, visible
 from rlvr.tui.ask import Pick
 from rlvr.tui.glyphs import binned, fixed, glyph, percent
 from rlvr.tui.lines import Piece
 from rlvr.tui.page import Page
-from rlvr.tui.session import Session
+from rlvr.tui.session import Scope, Session
 from rlvr.tui.table import Cell, Column, Table
 
 _GLYPHS = 16
@@ -61,7 +60,6 @@ class GroupsPage(Page):
         self.session = session
         self.stage, self.split, self.step = groups.stage, groups.split, groups.step
         self._sort, self._descending = "group", False
-        self._range = (0.0, 0.0)
         self.groups = groups
         self._summary: Callable[[int], GroupSummary] = groups.__getitem__
 
@@ -72,7 +70,16 @@ class GroupsPage(Page):
         return ["runs", self.session.name, f"{self.stage} · {self.split}", f"step {self.step}"]
 
     def state(self) -> Sequence[Piece]:
-        return [(f"{len(self.groups)} groups ", "dim")]
+        return [(f"{counted(len(self.groups), 'group')} ", "dim")]
+
+    def scope(self) -> Scope:
+        step = (self.stage, self.split, self.step)
+        name = f"{self.stage}-{self.split}-step{self.step}"
+        return Scope("this step", name, len(self.groups.rows_in_order), step)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that would do nothing are not offered."""
+        return len(self.groups) > 0 if action in ("sort", "turn", "task") else True
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -103,7 +110,6 @@ class GroupsPage(Page):
     def _put(self, groups: Groups, cursor: int) -> None:
         self.groups, self.step = groups, groups.step
         self._summary = lru_cache(512)(groups.__getitem__)
-        self._range = _range(groups)
         parts = [name for name in groups.parts if name != "success"]
         columns = [
             Column("group", 6, right=True, key="group"),
@@ -111,18 +117,16 @@ class GroupsPage(Page):
             Column("rewards", _GLYPHS, key="best"),
             Column("mean", 6, right=True, key="mean"),
             Column("spread", 6, right=True, key="spread"),
-            Column("disagr", 6, right=True, key="disagreement", wide_from=76),
+            Column("disagr", 6, right=True, key="disagreement"),
             Column("solved", 6, right=True, key="success"),
             Column("tokens", 6, right=True, key="length"),
-            *(
-                Column(visible(name)[:9], 9, right=True, key=f"parts.{name}", wide_from=100 + 11 * at)
-                for at, name in enumerate(parts)
-            ),
+            *(Column(visible(name)[:9], 9, right=True, key=f"parts.{name}") for name in parts),
         ]
+        self._range = self.session.index.reward_range()
         table = self.query_one(Table)
         table.sorted_by, table.descending = self._sort, self._descending
         empty = f"nothing of step {self.step} can be read: ! says why"
-        table.fill(columns, len(groups), lambda row: self._cells(self._summary(row), parts), cursor, empty)
+        table.fill(columns, len(groups), lambda row: self._cells(self._summary(row), parts), cursor, empty, 2)
         self.head()
 
     def _cells(self, group: GroupSummary, parts: Sequence[str]) -> Sequence[Cell]:
@@ -186,10 +190,6 @@ class GroupsPage(Page):
             group = self._summary(self.query_one(Table).cursor)
             open_task(self, self.session, group.task_id, group.key.stage)
 
-    def key(self) -> GroupKey | None:
-        """The group under the cursor."""
-        return self._summary(self.query_one(Table).cursor).key if len(self.groups) else None
-
 
 def glyphs(rewards: Sequence[float | None], low: float, high: float, width: int = _GLYPHS) -> list[Piece]:
     """A group's rewards as a character each, the higher ones standing out; more than fit come as means in order."""
@@ -200,11 +200,3 @@ def glyphs(rewards: Sequence[float | None], low: float, high: float, width: int 
         (glyph(reward, low, high), "faint" if reward is None else "good" if reward >= (low + high) / 2 else "dim")
         for reward in rewards
     ]
-
-
-def _range(groups: Groups) -> tuple[float, float]:
-    """The lowest and the highest reward of the step."""
-    if not len(groups):
-        return 0.0, 0.0
-    worst, best = groups.sorted_by("worst")[0].worst, groups.sorted_by("best", descending=True)[0].best
-    return (worst or 0.0, best or 0.0)

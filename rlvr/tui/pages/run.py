@@ -3,44 +3,67 @@
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.strip import Strip
 from textual.widget import Widget
 
 from rlvr.traces.rows import GroupKey
 from rlvr.traces.text import visible
-from rlvr.tui.ask import Note
 from rlvr.tui.curves import Curves
-from rlvr.tui.lines import Piece, width_of
+from rlvr.tui.lines import Lines, Piece, fitted, width_of
 from rlvr.tui.page import Page
 from rlvr.tui.session import Session, Start
 
 Stage = tuple[str, str]
 
 
-class Stages(Note):
-    """The stages and splits as words in a line, one of them chosen; a click chooses another."""
+class Stages(Lines, can_focus=False):
+    """The stages and splits as words in a line, the chosen one always in sight; a click chooses another."""
 
     DEFAULT_CSS = "Stages { height: 1; background: $background; }"
 
     def __init__(self) -> None:
         super().__init__()
         self.stages: Sequence[Stage] = ()
+        self.chosen: Stage | None = None
 
     def show(self, stages: Sequence[Stage], chosen: Stage | None) -> None:
-        self.stages = stages
-        pieces: list[Piece] = []
-        for stage in stages:
-            pieces += [(f" {visible(' · '.join(stage))} ", "token" if stage == chosen else "dim"), (" ", "")]
-        self.put(pieces)
+        self.stages, self.chosen = stages, chosen
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Called by Textual for the line."""
+        first = self._first()
+        pieces: list[Piece] = [("‹" if first else " ", "key")]
+        for stage in self.stages[first:]:
+            pieces += [(_word(stage), "token" if stage == self.chosen else "dim"), (" ", "")]
+        if width_of(pieces) > self.size.width:
+            pieces = [*fitted(pieces, self.size.width - 1), ("›", "key")]
+        return self.strip(pieces, self.size.width)
+
+    def _first(self) -> int:
+        """The stage that the line begins with: the first from which the chosen one is still in sight."""
+        if self.chosen not in self.stages:
+            return 0
+        place = self.stages.index(self.chosen)
+        room, first = self.size.width - 4 - cell_len(_word(self.stages[place])), place
+        while first > 0 and (room := room - cell_len(_word(self.stages[first - 1])) - 1) >= 0:
+            first -= 1
+        return first
 
     def on_click(self, event: events.Click) -> None:
         at = 1
-        for stage in self.stages:
-            at += width_of([(f" {visible(' · '.join(stage))} ", ""), (" ", "")])
+        for stage in self.stages[self._first() :]:
+            at += cell_len(_word(stage)) + 1
             if event.x < at and isinstance(self.screen, RunPage):
                 self.screen.choose(stage)
                 return
+
+
+def _word(stage: Stage) -> str:
+    return f" {visible(' · '.join(stage))} "
 
 
 class RunPage(Page):
@@ -73,9 +96,14 @@ class RunPage(Page):
         super().on_mount()
         self.renew()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that would do nothing are not offered."""
+        index = self.session.index
+        return {"steps": len(index.steps()) > 0, "stage": len(index.stages()) > 1}.get(action, True)
+
     def renew(self) -> None:
         """Takes up what was written since."""
-        stages = self._stages()
+        stages = self.session.index.stages()
         if self.stage not in stages:
             self.stage = self._first(stages)
         self._show(stages)
@@ -83,13 +111,8 @@ class RunPage(Page):
     def choose(self, stage: Stage) -> None:
         """Shows another stage."""
         self.stage = stage
-        self._show(self._stages())
+        self._show(self.session.index.stages())
         self.query_one(Curves).action_end(-1)
-
-    def _stages(self) -> list[Stage]:
-        found = self.session.index.stages()
-        logged = [(stage, "train") for stage in self.session.index.metric_stages()]
-        return list(dict.fromkeys([*found, *logged]))
 
     def _first(self, stages: Sequence[Stage]) -> Stage | None:
         """The stage that was asked for, else the one with the most steps."""
@@ -135,7 +158,7 @@ class RunPage(Page):
         return [s.step for s in self.session.index.steps() if (s.stage, s.split) == self.stage]
 
     def action_stage(self, by: int) -> None:
-        stages = self._stages()
+        stages = self.session.index.stages()
         if self.stage in stages:
             self.choose(stages[(stages.index(self.stage) + by) % len(stages)])
 

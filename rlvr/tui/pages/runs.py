@@ -18,10 +18,10 @@ _COLUMNS = (
     Column("run", 18, grow=3),
     Column("state", 10),
     Column("stages", 12, grow=2),
-    Column("now", 8, wide_from=90, grow=1),
     Column("steps", 6, right=True),
     Column("reward", 7, right=True),
     Column("age", 7, right=True),
+    Column("now", 8, grow=1),
 )
 _STATES = {
     RunState.RUNNING: ("● running", "good"),
@@ -88,10 +88,10 @@ def _cells(run: RunSummary) -> Sequence[Cell]:
         visible(run.name),
         [_STATES[run.state]],
         [(visible(" → ".join(run.stages)) or "–", "dim")],
-        visible(run.stage or "–"),
         steps,
         fixed(run.reward, 3),
         [(age(run.age_s), "dim")],
+        visible(run.stage or "–"),
     ]
 
 

@@ -69,6 +69,7 @@ def sample_of(step, group, sample, split="train"):
         token_ids=token_ids,
         logprobs=logprobs,
         entropies=[-p * 0.8 for p in logprobs],
+        alternatives=None if sample % 2 else [_others(*token) for token in zip(token_ids, logprobs, strict=True)],
         finish_reason=finish,
         parts=parts,
         errors=errors,
@@ -140,6 +141,10 @@ def _tokens(text):
         at += len(token or text[at])
     ids.append(EOS)
     return ids, [-((place * 37 % 50) ** 2) / 500 for place in range(len(ids))]
+
+
+def _others(token, logprob):
+    return [((token + more) % len(TOKENS), logprob - more) for more in (1, 2)]
 
 
 def _write_metrics(folder, steps):

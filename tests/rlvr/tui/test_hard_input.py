@@ -111,7 +111,7 @@ def test_half_a_million_rows_in_one_step_do_not_freeze_it(walk, golden):
     pq.write_table(many.replace_schema_metadata({"trace_version": "1"}), writer_path, row_group_size=1000)
 
     async def steps(walk):
-        walk.sees("500000 groups")
+        walk.sees("500,000 groups")
         started = time.monotonic()
         for key in ("end", "pageup", "home", "down", "pagedown"):
             await walk.pilot.press(key)

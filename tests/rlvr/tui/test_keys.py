@@ -1,11 +1,13 @@
 """Moving about by keys and clicks: what is pressed, and what a person then sees. What is asked: `test_asking.py`."""
 
 import shutil
+from dataclasses import replace
 
+from rlvr.traces.store import TraceWriter
 from rlvr.tui.pages.groups import GroupsPage
 from rlvr.tui.session import Start
 
-from .golden import step_rows
+from .golden import sample_of, step_rows
 
 AT_GROUP = Start("grpo", "train", 4, 1)
 
@@ -45,6 +47,23 @@ def test_stages_and_the_table_of_steps(walk):
         walk.sees("zero-var", "steps")
         await walk.press("home", "enter")
         walk.sees("step 1")
+
+    walk(steps)
+
+
+def test_the_chosen_stage_is_in_sight_however_many_there_are(walk, golden):
+    for number in range(9):
+        rows = [replace(sample_of(0, 0, 0, "test"), stage=f"a-long-name-{number}", time=2e9 + number)]
+        TraceWriter(golden / "traces", f"a-long-name-{number}", "test").write(0, rows)
+
+    async def steps(walk):
+        for _ in range(9):
+            await walk.press("right_square_bracket")
+        walk.sees("‹", " a-long-name-7 · test ")
+        first = walk.lines()[1].split()[1]
+        await walk.pilot.click("Stages", offset=(5, 0))
+        await walk.settle()
+        assert walk.app.screen.stage == (first, "test")
 
     walk(steps)
 
@@ -100,9 +119,13 @@ def test_thought_and_prompt_fold(walk):
 def test_heat_shows_each_token_and_what_the_sampler_thought_of_it(walk):
     async def steps(walk):
         await walk.press("enter", "h")
-        walk.sees("token 1 of", '"<think>"', "log-prob", "0.02")
+        walk.sees("token 1 of", '"<think>"', "log-prob", 'instead  "</think>" 0.368   "<answer>" 0.135')
+        walk.sees("shades  sure, p above 0.9", "below 0.02, unsure")
         await walk.press("right", "right")
-        walk.sees("token 3 of", "log-prob -1.15")
+        walk.sees("token 3 of", "p 0.316  log-prob -1.15", 'instead  "8"')
+        await walk.press("right_square_bracket")
+        walk.sees("alternatives are not recorded")
+        await walk.press("left_square_bracket")
         await walk.press("h")
         walk.sees("3 nats")
         await walk.press("h")
@@ -177,8 +200,6 @@ def test_problems_are_listed(walk):
 
 
 def test_new_steps_appear_and_follow_stays_at_the_newest(walk, golden):
-    from rlvr.traces.store import TraceWriter
-
     async def steps(walk):
         await walk.press("F")
         walk.sees("● follow", "step 6")
@@ -201,5 +222,74 @@ def test_vi_keys_move_too(walk):
         assert walk.app.screen.row().sample == 7
         await walk.press("ctrl+b", "enter", "G", "g", "space")
         walk.sees("sample 0")
+
+    walk(steps, at=AT_GROUP)
+
+
+def test_columns_that_do_not_fit_come_by_the_arrows(walk):
+    async def steps(walk):
+        await walk.press("s")
+        walk.sees("zero-var", "correct  ›", "← → columns")
+        walk.sees_not("format")
+        await walk.press("right")
+        walk.sees("‹", "step", "format")
+        walk.sees_not("›  ")
+        await walk.press("right", "right")
+        walk.sees("step")
+        await walk.press("left", "left")
+        walk.sees("correct  ›")
+
+    walk(steps)
+
+
+def test_an_empty_folder_of_runs_offers_nothing_to_open(walk, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere" / "runs").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    async def steps(walk):
+        walk.sees("no run under runs", "? help", "q quit")
+        walk.sees_not("open")
+
+    walk(steps, path=None)
+
+
+def test_a_run_without_a_step_offers_nothing_to_go_to(walk, tmp_path):
+    (tmp_path / "runs" / "new").mkdir(parents=True)
+    (tmp_path / "runs" / "new" / "metrics.jsonl").touch()
+
+    async def steps(walk):
+        walk.sees("no traces yet", "esc back")
+        for key in ("open step", "steps", "stage", "search", "filter"):
+            walk.sees_not(f" {key}  ")
+
+    walk(steps, path=tmp_path / "runs" / "new")
+
+
+def test_nothing_moves_while_a_run_is_read_for_the_first_time(walk, golden, monkeypatch):
+    monkeypatch.setattr("rlvr.tui.app._LOOK_FOR_S", 0.0)
+    (golden / "traces" / ".index.jsonl").unlink()
+    seen = []
+
+    async def first(walk):
+        seen.append([line[:16] for line in walk.lines()[10:]])
+
+    async def second(walk):
+        await walk.pilot.pause(1.5)
+        await walk.settle()
+        seen.append([line[:16] for line in walk.lines()[10:]])
+
+    walk(first)
+    walk(second)
+    assert seen[0] == seen[1]
+
+
+def test_a_thought_folded_by_a_click_stays_folded(walk):
+    async def steps(walk):
+        await walk.press("enter")
+        await walk.pilot.click("Prose", offset=(3, 2))
+        await walk.settle()
+        walk.sees("▸ think")
+        await walk.press("right_square_bracket")
+        walk.sees("▸ think")
 
     walk(steps, at=AT_GROUP)

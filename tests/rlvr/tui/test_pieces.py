@@ -111,4 +111,5 @@ def test_every_look_has_its_colours_in_both_themes_and_a_sign_without_colour():
     plain = theme.palette({}, no_color=True)
     assert all(style.color is None and style.bgcolor is None for style in plain.values())
     assert plain["cursor"].reverse
-    assert plain["added"].underline
+    assert plain["differs"].underline
+    assert not any(style.strike for style in plain.values())  # struck out, a text cannot be read
