@@ -20,6 +20,13 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     add("--top-p", type=_share, default=1.0, help="keep the likeliest tokens with this mass (default 1: all)")
     add("--top-k", type=at_least(0), default=0, help="keep so many of the likeliest tokens (default 0: all)")
     add("--min-p", type=_share, default=0.0, help="keep tokens with this share of the likeliest's (default 0: all)")
+    add(
+        "--record-alternatives",
+        type=at_least(0),
+        default=0,
+        metavar="K",
+        help="likeliest others kept in --traces",
+    )
     add("--sampler", choices=("torch", "vllm", "vllm-server", "auto"), default="torch", help="(default torch)")
     add("--server", action="append", default=[], metavar="URL", help="of vllm-server: what rlvr serve started")
 
@@ -28,13 +35,15 @@ def sampling_params(args: argparse.Namespace) -> "SamplingParams":
     """How completions are drawn.
 
     Raises:
-        UserError: The fewest tokens are above the most.
+        UserError: The fewest tokens are above the most, or more alternatives are asked for than are recorded.
     """
-    from rlvr.engine.sampling import SamplingParams
+    from rlvr.engine.sampling import MOST_ALTERNATIVES, SamplingParams
     from rlvr_rewards.errors import UserError
 
     if args.min_new_tokens > args.max_new_tokens:
         raise UserError(f"--min-new-tokens {args.min_new_tokens} is above --max-new-tokens {args.max_new_tokens}")
+    if args.record_alternatives > MOST_ALTERNATIVES:
+        raise UserError(f"--record-alternatives {args.record_alternatives} is above {MOST_ALTERNATIVES}")
     return SamplingParams(
         max_new_tokens=args.max_new_tokens,
         temperature=args.temperature,
@@ -43,6 +52,7 @@ def sampling_params(args: argparse.Namespace) -> "SamplingParams":
         min_p=args.min_p,
         min_new_tokens=args.min_new_tokens,
         stop=tuple(args.stop),
+        alternatives=args.record_alternatives,
     )
 
 

@@ -164,6 +164,8 @@ class Rollout:
                 completion=self.texts[n],
                 token_ids=completion.token_ids,
                 logprobs=completion.logprobs,
+                entropies=completion.entropies,
+                alternatives=completion.alternatives,
                 finish_reason=completion.finish_reason,
                 parts=score.parts,
                 errors=score.errors,

@@ -7,6 +7,8 @@ from typing import Protocol
 
 MAX_ROWS = 256
 """Completions under way at once, unless a sampler is told otherwise."""
+MOST_ALTERNATIVES = 16
+"""Alternatives of a token that can be recorded; vLLM names 20 log-probs a token at most."""
 
 
 class FinishReason(StrEnum):
@@ -30,6 +32,7 @@ class SamplingParams:
         min_p: Tokens under this share of the likeliest one's probability are dropped; 0 keeps all.
         min_new_tokens: Before so many tokens the turn cannot end: its tokens are not drawn, stop strings do not count.
         stop: Strings that end a completion once its text, special tokens included, holds one; they stay in it.
+        alternatives: Of each token so many of the likeliest others are recorded, and the entropy; 0 records neither.
     """
 
     max_new_tokens: int
@@ -39,6 +42,7 @@ class SamplingParams:
     min_p: float = 0.0
     min_new_tokens: int = 0
     stop: tuple[str, ...] = ()
+    alternatives: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,16 @@ class Completion:
         logprobs: Of each token, in nats, under the distribution it was drawn from (greedy: under temperature 1).
         finish_reason: Why it ended.
         seconds: From the start of its batch until it ended.
+        entropies: Of what each token was drawn from, in nats; `None` where they are not recorded.
+        alternatives: For each token the likeliest others, as (id, log-prob), likeliest first; `None` likewise.
     """
 
     token_ids: list[int]
     logprobs: list[float]
     finish_reason: FinishReason
     seconds: float
+    entropies: list[float] | None = None
+    alternatives: list[list[tuple[int, float]]] | None = None
 
 
 class Sampler(Protocol):

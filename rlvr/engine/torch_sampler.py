@@ -16,6 +16,7 @@ import torch
 from rlvr.engine.attention_cache import ATTENTION_KINDS, layer_kinds, make_roomy, positions
 from rlvr.engine.sampling import MAX_ROWS, Completion, FinishReason, Request, SamplingParams
 from rlvr.engine.stops import StopStrings
+from rlvr.engine.token_record import Others, TokenRecord, beside
 from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ class TorchSampler:
             if position < params.min_new_tokens:
                 batch.logits_BV[:, self.eos_ids] = -torch.inf
             tokens_B, logprobs_B = draw(batch.logits_BV, batch.uniforms_BT[:, position], params)
+            if params.alternatives:
+                logprobs_BV = distribution(batch.logits_BV, params)
+                batch.note(beside(logprobs_BV, tokens_B.tolist(), params.alternatives))
             batch.record(tokens_B, logprobs_B, torch.isin(tokens_B, self.eos_ids))
             if position + 1 == params.max_new_tokens or not batch.shrink():
                 break
@@ -112,6 +116,7 @@ class TorchSampler:
             logprobs=[[] for _ in seeds],
             seconds=[None] * len(seeds),
             stops=StopStrings.of(params, self.tokenizer),
+            notes=[TokenRecord() for _ in seeds] if params.alternatives else None,
         )
 
     def _decode(self, batch: "_Batch") -> None:
@@ -146,7 +151,14 @@ class _Batch:
     logprobs: list[list[float]]
     seconds: list[float | None]
     stops: StopStrings | None
+    notes: list[TokenRecord] | None
     tokens_B: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def note(self, found: Sequence[tuple[float, Others]]) -> None:
+        """Keeps what is recorded beside the tokens drawn next; called before they are recorded themselves."""
+        for row, (entropy, others) in zip(self.rows_B.tolist(), found, strict=True):
+            if self.notes and self.seconds[row] is None:
+                self.notes[row].add(entropy, others)
 
     def record(self, tokens_B: torch.Tensor, logprobs_B: torch.Tensor, ended_B: torch.Tensor) -> None:
         self.tokens_B = tokens_B
@@ -171,9 +183,17 @@ class _Batch:
 
     def groups(self, requests: Sequence[Request]) -> list[list[Completion]]:
         total = time.perf_counter() - self.started
+        notes = self.notes or [None] * len(self.seconds)
         completions = iter(
-            Completion(ids, logprobs, FinishReason.LENGTH if seconds is None else FinishReason.STOP, seconds or total)
-            for ids, logprobs, seconds in zip(self.token_ids, self.logprobs, self.seconds, strict=True)
+            Completion(
+                ids,
+                logprobs,
+                FinishReason.LENGTH if seconds is None else FinishReason.STOP,
+                seconds or total,
+                note and note.entropies,
+                note and note.alternatives,
+            )
+            for ids, logprobs, seconds, note in zip(self.token_ids, self.logprobs, self.seconds, notes, strict=True)
         )
         return [[next(completions) for _ in request.seeds] for request in requests]
 
@@ -192,17 +212,23 @@ def draw(
     logits_BV: torch.Tensor, uniforms_B: torch.Tensor, params: SamplingParams
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """One token a row and its log-prob: by inversion of the distribution's cumulative sum at a uniform number."""
+    logprobs_BV = distribution(logits_BV, params)
     if params.temperature == 0:
-        logprobs_BV = logits_BV.log_softmax(-1)
         tokens_B = logprobs_BV.argmax(-1)
     else:
-        logprobs_BV = restricted(logits_BV / params.temperature, params).log_softmax(-1)
         cumulative_BV = logprobs_BV.exp().cumsum(-1)
         targets_B1 = uniforms_B[:, None] * cumulative_BV[:, -1:]
         tokens_B = (
             torch.searchsorted(cumulative_BV, targets_B1, right=True).squeeze(-1).clamp(max=logits_BV.size(-1) - 1)
         )
     return tokens_B, logprobs_BV.gather(-1, tokens_B[:, None]).squeeze(-1)
+
+
+def distribution(logits_BV: torch.Tensor, params: SamplingParams) -> torch.Tensor:
+    """Log-probs (B, V) of what a token is drawn from; of greedy sampling those under temperature 1."""
+    if params.temperature == 0:
+        return logits_BV.log_softmax(-1)
+    return restricted(logits_BV / params.temperature, params).log_softmax(-1)
 
 
 def restricted(logits_BV: torch.Tensor, params: SamplingParams) -> torch.Tensor:

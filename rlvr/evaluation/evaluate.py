@@ -211,6 +211,8 @@ def _trace_row(
         completion=answer.text,
         token_ids=completion.token_ids,
         logprobs=completion.logprobs,
+        entropies=completion.entropies,
+        alternatives=completion.alternatives,
         finish_reason=completion.finish_reason,
         parts=verdict["parts"],
         errors=verdict["errors"],

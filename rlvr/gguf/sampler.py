@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from rlvr.engine.token_record import Others, TokenRecord
+
 _MAX_ROWS = 64
 _MAX_TOKENS = 65_536
 """Of all sequences under way together: what their keys and values take is a few gigabytes in a model of 7 B."""
@@ -36,9 +38,20 @@ class _Row:
     seed: int
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    record: "TokenRecord | None" = None
 
     def completion(self, reason: FinishReason, started: float) -> Completion:
-        return Completion(self.token_ids, self.logprobs, reason, time.perf_counter() - started)
+        seconds, noted = time.perf_counter() - started, self.record
+        return Completion(
+            self.token_ids, self.logprobs, reason, seconds, noted and noted.entropies, noted and noted.alternatives
+        )
+
+    def note(self, entropy: float, others: "Others") -> None:
+        """Keeps what is recorded beside the token drawn next."""
+        from rlvr.engine.token_record import TokenRecord
+
+        self.record = self.record or TokenRecord()
+        self.record.add(entropy, others)
 
 
 class LlamaSampler:
@@ -80,6 +93,9 @@ class LlamaSampler:
             if position < params.min_new_tokens:
                 logits_BV[:, self.model.end_ids] = -math.inf
             tokens_B, logprobs_B = _drawn(logits_BV, uniforms_BT[alive, position], params)
+            if params.alternatives:
+                for sequence, noted in zip(alive, _beside(logits_BV, tokens_B, params), strict=True):
+                    rows[sequence].note(*noted)
             ended = set()
             for sequence, token, logprob in zip(alive, tokens_B, logprobs_B, strict=True):
                 rows[sequence].token_ids.append(token)
@@ -124,6 +140,15 @@ def _drawn(
 
     tokens_B, logprobs_B = draw(torch.from_numpy(logits_BV), uniforms_B, params)
     return tokens_B.tolist(), logprobs_B.tolist()
+
+
+def _beside(logits_BV: "np.ndarray", tokens: Sequence[int], params: SamplingParams) -> list[tuple[float, "Others"]]:
+    import torch
+
+    from rlvr.engine.token_record import beside
+    from rlvr.engine.torch_sampler import distribution
+
+    return beside(distribution(torch.from_numpy(logits_BV), params), tokens, params.alternatives)
 
 
 def _uniforms(seeds: Sequence[int], num_tokens: int) -> "torch.Tensor":

@@ -58,7 +58,11 @@ def groups_plan(config: GroupsConfig, run: "Run", stage: str, round_number: int 
 
     seed = run.seed(stage=stage, purpose="tasks", round=round_number)
     params = SamplingParams(
-        config.max_new_tokens, config.temperature, min_new_tokens=config.min_new_tokens, stop=config.stop
+        config.max_new_tokens,
+        config.temperature,
+        min_new_tokens=config.min_new_tokens,
+        stop=config.stop,
+        alternatives=config.record_alternatives,
     )
     batches = -(-config.num_tasks // max(1, rows_at_once(config) // config.group_size))
     return GroupPlan(

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from rlvr.config.schema import StageConfig
 from rlvr.engine.samplers import SamplerName, SamplerSettings
+from rlvr.engine.sampling import MOST_ALTERNATIVES
 from rlvr.installed import require_vllm
 from rlvr_rewards.errors import UserError
 
@@ -21,9 +22,11 @@ class SamplingConfig(StageConfig):
         sampler: What samples: `torch` (the default), `vllm`, `vllm-server`, or `auto`.
         servers: URLs of the servers of `vllm-server`.
         server_timeout_s: How long a server may take for one completion, or to take the weights.
+        record_alternatives: Of each token, so many of the likeliest others stand in the traces, and the entropy of what
+            it was drawn from (vLLM tells no entropy); 0 records neither.
     """
 
-    without_effect: ClassVar[frozenset[str]] = frozenset({"servers", "server_timeout_s"})
+    without_effect: ClassVar[frozenset[str]] = frozenset({"servers", "server_timeout_s", "record_alternatives"})
 
     max_new_tokens: int = Field(default=64, ge=1)
     min_new_tokens: int = Field(default=0, ge=0)
@@ -31,6 +34,7 @@ class SamplingConfig(StageConfig):
     sampler: SamplerName | None = None
     servers: tuple[str, ...] = ()
     server_timeout_s: float = Field(default=600.0, gt=0)
+    record_alternatives: int = Field(default=0, ge=0, le=MOST_ALTERNATIVES)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:

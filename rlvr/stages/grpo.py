@@ -128,6 +128,7 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
             min_p=args.min_p or 0.0,
             min_new_tokens=self.min_new_tokens,
             stop=self.stop,
+            alternatives=self.record_alternatives,
         )
 
     @property
