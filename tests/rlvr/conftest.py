@@ -1,4 +1,6 @@
-"""What whole runs of tests have in common: a network of one layer, made from nothing."""
+"""What tests of commands have in common: a network of one layer, made from nothing, and files to score."""
+
+from pathlib import Path
 
 import pytest
 
@@ -19,3 +21,9 @@ context_length = 256
 def tiny_model() -> str:
     """The start of a config: a model that trains a step in some milliseconds."""
     return TINY_MODEL
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """Where `rlvr score` reads and writes."""
+    return tmp_path / "in.jsonl", tmp_path / "out.jsonl"
