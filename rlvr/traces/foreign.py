@@ -122,10 +122,10 @@ def _convert(source: Source, to: Path, progress: Callable[[int, int], None]) -> 
     def note(line: str) -> None:
         problems[line] = problems.get(line, 0) + 1
 
-    with _Shards(to, source.origin) as shards:
+    with _Shards(to, source.origin, note) as shards:
         for file in source.files:
             for row, read in _rows(file, note):
-                shards.add(row, note)
+                shards.add(row)
                 progress(done + read, total)
             done += file.stat().st_size
     if not shards.num_rows:
@@ -137,8 +137,8 @@ def _convert(source: Source, to: Path, progress: Callable[[int, int], None]) -> 
 class _Shards:
     """Writes rows into a shard a step; a step that comes again goes on in the next rank."""
 
-    def __init__(self, folder: Path, origin: Origin) -> None:
-        self.folder, self.origin, self.num_rows = folder, origin, 0
+    def __init__(self, folder: Path, origin: Origin, note: Problem) -> None:
+        self.folder, self.origin, self.note, self.num_rows = folder, origin, note, 0
         self._numbering = Numbering()
         self._rows: list[dict[str, Any]] = []
         self._step: tuple[str, str, int] | None = None
@@ -151,8 +151,8 @@ class _Shards:
     def __exit__(self, *_: object) -> None:
         self._close()
 
-    def add(self, row: dict[str, Any], note: Problem) -> None:
-        columns = columns_of(row, self.origin, self._numbering, note)
+    def add(self, row: dict[str, Any]) -> None:
+        columns = columns_of(row, self.origin, self._numbering, self.note)
         if columns is None:
             return
         step = (columns["stage"], columns["split"], columns["step"])
@@ -160,7 +160,6 @@ class _Shards:
             self._close()
             self._open(step)
         self._rows.append(columns)
-        self.num_rows += 1
         if len(self._rows) >= _ROWS_AT_ONCE:
             self._flush()
 
@@ -172,9 +171,20 @@ class _Shards:
 
     def _flush(self) -> None:
         if self._rows and self._file:
-            table = pa.Table.from_pylist(self._rows, schema=SCHEMA)
+            table = self._table(self._rows)
             self._file.write_table(table, row_group_size=rows_at_once(table))
+            self.num_rows += table.num_rows
             self._rows = []
+
+    def _table(self, rows: list[dict[str, Any]]) -> pa.Table:
+        """The rows whose values are of the columns' types; each row is tried alone where one of them is not."""
+        try:
+            return pa.Table.from_pylist(rows, schema=SCHEMA)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            if len(rows) > 1:
+                return pa.concat_tables([self._table([row]) for row in rows])
+            self.note(f"a row was left out: {one_line(error)[:80]}")
+            return SCHEMA.empty_table()
 
     def _close(self) -> None:
         with ExitStack() as stack:

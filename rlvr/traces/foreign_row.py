@@ -66,7 +66,7 @@ def columns_of(
 ) -> dict[str, Any] | None:
     """A row as the columns of a trace; `None`, with a note, where it has no prompt or no completion."""
     if row.keys() >= _OURS:
-        return _ours(row)
+        return _ours(row, note)
     prompt = row.get("prompt")
     said = row.get("completion", row.get("response"))
     if prompt is None or said is None:
@@ -114,18 +114,28 @@ def columns_of(
     }
 
 
-def _ours(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row that `rlvr traces --export` wrote, back as it was."""
+def _ours(row: Mapping[str, Any], note: Callable[[str], None]) -> dict[str, Any] | None:
+    """A row that `rlvr traces --export` wrote, back as it was; `None`, with a note, where it does not say its place."""
     columns = {name: row.get(name) for name in SCHEMA.names}
+    texts, numbers = ("stage", "split"), ("step", "group", "sample")
+    if not all(isinstance(row[n], str) for n in texts) or not all(_whole(row[n]) == row[n] for n in numbers):
+        note("a row that does not say its stage, split, step, group and sample was left out")
+        return None
     for name in ("task", "messages", "turns", "info"):
         value = columns[name]
         columns[name] = value if value is None or isinstance(value, str) else json.dumps(value, default=str)
     for name in ("parts", "errors"):
         given = columns[name]
         columns[name] = list(given.items()) if isinstance(given, dict) else given
-    if columns["alternatives"] is not None:
-        columns["alternatives"] = [[tuple(each) for each in others] for others in columns["alternatives"]]
+    columns["alternatives"] = _alternatives(columns["alternatives"])
     return columns
+
+
+def _alternatives(value: Any) -> Any:
+    """Lists of pairs as lists of tuples; what is none of these as it is."""
+    if not isinstance(value, list):
+        return value
+    return [[tuple(p) if isinstance(p, list) else p for p in o] if isinstance(o, list) else o for o in value]
 
 
 def _messages(prompt: Any) -> list[Any]:

@@ -195,3 +195,21 @@ def test_the_tables_of_the_command_show_them_too(trl, capsys):
     out = capsys.readouterr().out
     assert "reward 2" in out
     assert "c0" in out
+
+
+def test_rows_of_ours_with_odd_values_are_left_out_and_the_rest_is_shown(tmp_path):
+    place = {"stage": "g", "split": "train", "step": 1, "group": 0}
+    row = {**place, "messages": [{"role": "user", "content": "x"}], "completion": "y", "reward": 1.0}
+    odd = [
+        {"reward": "high"}, {"step": "one"}, {"stage": None}, {"alternatives": "x"}, {"alternatives": [[5]]},
+        {"token_ids": ["a"]}, {"parts": {"a": "b"}}, {"group": 2**40},
+    ]  # fmt: skip
+    kept = {"alternatives": [[[5, -1.0], [6, -2.5]]], "token_ids": [4]}
+    lines = [{**row, "sample": n, **more} for n, more in enumerate([{}, *odd, kept])]
+    index = opened(write_lines(tmp_path / "rows.jsonl", lines))
+    rows = index.rows(GroupKey("g", "train", 1, 0))
+    assert [each.sample for each in rows] == [0, 9]
+    assert rows[1].alternatives == [[(5, -1.0), (6, -2.5)]]
+    said = "\n".join(index.problems)
+    assert "was left out" in said
+    assert "high" in said
