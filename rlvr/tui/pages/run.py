@@ -83,6 +83,7 @@ class RunPage(Page):
         super().__init__()
         self.session = session
         self.stage: Stage | None = None
+        self._stages: Sequence[Stage] = ()
         self._at = at
 
     def body(self) -> Iterable[Widget]:
@@ -98,8 +99,9 @@ class RunPage(Page):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that would do nothing are not offered."""
-        index = self.session.index
-        return {"steps": len(index.steps()) > 0, "stage": len(index.stages()) > 1}.get(action, True)
+        if action == "stage":
+            return len(self._stages) > 1
+        return len(self.session.index.steps()) > 0 if action == "steps" else True
 
     def renew(self) -> None:
         """Takes up what was written since."""
@@ -124,6 +126,7 @@ class RunPage(Page):
         return max(fitting, key=lambda each: counts.get(each, 0), default=None)
 
     def _show(self, stages: Sequence[Stage]) -> None:
+        self._stages = stages
         self.query_one(Stages).show(stages, self.stage)
         found = self.session.index.curves(*self.stage) if self.stage else {}
         steps = sorted({step for curve in found.values() for step, _ in curve} | set(self._sampled()))
