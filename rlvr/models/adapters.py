@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from peft import LoraConfig
 
 _SETTINGS_FILE = "adapter_config.json"
+IN_4_BITS = "trained_in_4_bits"
+"""The key, in the config of the base that lies beside an adapter, which says that the base was held in 4 bits."""
 
 
 class LoraSettings(Section):
@@ -72,6 +74,15 @@ def peft_config(settings: LoraSettings | None) -> "LoraConfig | None":
 def is_adapter(path: str) -> bool:
     """Whether a folder holds an adapter and not a whole model."""
     return (Path(path).expanduser() / _SETTINGS_FILE).is_file()
+
+
+def trained_in_4_bits(path: str) -> bool:
+    """Whether an adapter's base was held in 4 bits while it was trained, as the stage noted in the folder's config."""
+    try:
+        config = json.loads((Path(path).expanduser() / "config.json").read_text(encoding="utf-8"))
+        return bool(config.get(IN_4_BITS))
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def base_of(path: str) -> str:

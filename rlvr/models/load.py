@@ -66,6 +66,20 @@ def open_chain(path: str, config: ModelConfig) -> tuple["PreTrainedModel", list[
     return dequantized(model) if getattr(model, "is_loaded_in_4bit", False) else model, adapters
 
 
+def open_as_trained(path: str, config: ModelConfig) -> Any:
+    """A QLoRA adapter on the 4-bit weights that it was trained on, unmerged.
+
+    Args:
+        path: The adapter's folder; adapters before it are merged first, as when its training began.
+        config: Its precision, and whether its own code may run.
+
+    Raises:
+        UserError: It cannot be opened.
+    """
+    base = load_model(base_of(path), config, four_bit=True)
+    return _opened(lambda folder: attached(base, folder), path)
+
+
 def _precise(config: ModelConfig, train_all: bool) -> ModelConfig:
     """The settings with which all weights can be trained: a step of 1e-6 is lost in 16 bits."""
     return config.model_copy(update={"dtype": "float32"}) if train_all and config.dtype == "auto" else config

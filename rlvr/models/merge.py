@@ -6,7 +6,7 @@ adapter's scale is that of the weights it was trained on, so that order matters.
 to the base's precision; small updates may fall to that rounding in 16 bits, which `Merge` measures on real text.
 
 A QLoRA adapter was trained on 4-bit weights. It is merged into the base's 16-bit ones: adding to 4-bit weights would
-round the update away.
+round the update away. How far that is from what was trained is measured too (`rlvr.models.load.open_as_trained`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 TOLERANCE = {"float32": 1e-6, "float16": 1e-3, "bfloat16": 1e-2}
 """The largest mean KL (nats a token) between a model with an adapter and with it merged, by precision."""
+TOLERANCE_4BIT = 0.5
+"""The same between a model as QLoRA trained it, on 4-bit weights, and merged into 16-bit ones: what 4 bits may cost.
+
+That of the gate of 4-bit GGUF files. It is wide: the arithmetic of merging is checked by `TOLERANCE`, in one precision.
+"""
 _POSITIONS = 32
 """How many of a text's last tokens are compared: logits of all would fill the memory where the vocabulary is large."""
 

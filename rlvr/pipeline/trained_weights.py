@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlvr.config.schema import SCRATCH, RunConfig, StageConfig
+from rlvr.models.adapters import IN_4_BITS
 from rlvr.models.quantized import adapter_in_float32, is_4bit, require_bitsandbytes
 from rlvr.models.spectrum_files import read_unfrozen
 from rlvr_rewards.errors import UserError
@@ -95,11 +96,12 @@ def settle_adapter(model: Any, config: "TrainingConfig") -> None:
 def save_settings(model: Any, folder: Path) -> None:
     """Puts the base's config beside its adapter: PEFT looks for it when the next adapter is trained on this one.
 
-    That the base was held in 4 bits is left out, since whoever opens the adapter gets it in 16.
+    Whoever opens the adapter gets the base in 16 bits; that it was held in 4 is noted for the stage `merge`, no more.
     """
     settings = copy(model.config)
     if hasattr(settings, "quantization_config"):
         del settings.quantization_config
+        setattr(settings, IN_4_BITS, True)
     settings.save_pretrained(folder)
 
 

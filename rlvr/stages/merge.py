@@ -1,6 +1,7 @@
 """`merge`: the adapters that a stage left, added to the weights of their base: an ordinary model's folder.
 
-What is saved is opened again and compared with the model that still had its last adapter beside it, on real prompts.
+What is saved is opened again and compared with the model that still had its last adapter beside it, on real prompts;
+where that adapter is QLoRA's, the merged model also with the 4-bit one that was trained.
 """
 
 from itertools import islice
@@ -60,15 +61,17 @@ class MergeStage(Stage):
 
         tokenizer = load_tokenizer(run.model_before(config), run.config.model)
         texts = _texts(config, run, tokenizer)
+        trained = _as_trained(config, run, texts)
         model, merges = _merged(config, run, texts)
         wanted = logprobs_of(model, texts)
+        numbers = _numbers(merges) | (_beside_trained(trained, wanted, merges[-1], config, run) if trained else {})
         folder = run.folder.models / config.name
         with new_folder(folder) as target:
             model.save_pretrained(target)
             tokenizer.save_pretrained(target)
             del model  # so that never two models are held
             _check_saved(target, texts, wanted, config, run)
-        return StageResult(folder, _numbers(merges))
+        return StageResult(folder, numbers)
 
 
 def _merged(config: MergeStageConfig, run: "Run", texts: list[list[int]]) -> "tuple[PreTrainedModel, list[Merge]]":
@@ -83,6 +86,43 @@ def _merged(config: MergeStageConfig, run: "Run", texts: list[list[int]]) -> "tu
     for model, merge in merge_measured(_on_device(model), adapters, texts):  # noqa: B020 - the same model, merged further
         merges.append(_checked(merge, model, config, run))
     return model, merges
+
+
+def _as_trained(config: MergeStageConfig, run: "Run", texts: list[list[int]]) -> "list[torch.Tensor]":
+    """The log-probs of the model that QLoRA trained last, in 4 bits; none where the last adapter is another's."""
+    from rlvr.models.adapters import trained_in_4_bits
+    from rlvr.models.load import open_as_trained
+    from rlvr.models.merge import logprobs_of
+
+    path = run.model_before(config)
+    return logprobs_of(_on_device(open_as_trained(path, run.config.model)), texts) if trained_in_4_bits(path) else []
+
+
+def _beside_trained(
+    trained: "list[torch.Tensor]", merged: "list[torch.Tensor]", last: "Merge", config: MergeStageConfig, run: "Run"
+) -> dict[str, float]:
+    """Shows how far the merged model is from the one that was trained on 4-bit weights, and measures it.
+
+    Raises:
+        WorkError: By more than 4 bits may cost.
+    """
+    from rlvr.models.merge import TOLERANCE_4BIT, agreement, mean_kl
+
+    gap, name = mean_kl(trained, merged), Path(last.path).name
+    if not gap <= TOLERANCE_4BIT:  # also where it is no number
+        raise WorkError(
+            f"stage {config.name}: {name} was trained on 4-bit weights, and merged into whole ones it is another "
+            f"model: mean KL {gap:.1e} nats a token, over {TOLERANCE_4BIT:g}: train {name} without qlora"
+        )
+    run.console.print(
+        f"[dim]{config.name}: from {name} as it was trained, on 4-bit weights, the merged model is {gap:.1e} nats a "
+        f"token (at most {TOLERANCE_4BIT:g}); same first choice {agreement(trained, merged):.1%}[/]"
+    )
+    if gap > last.effect / 2:
+        run.console.print(
+            f"[yellow]{config.name}: leaving the 4 bits changes as much as {name} does: evaluate the merged model[/]"
+        )
+    return {"trained_kl": gap}
 
 
 def _on_device(model: "PreTrainedModel") -> "PreTrainedModel":

@@ -91,6 +91,7 @@ def test_the_manifest_says_what_merging_moved_and_both_models_answer_alike(merge
     stages = json.loads((merged_run / "manifest.json").read_text())["stages"]
     metrics = next(stage["metrics"] for stage in stages if stage["name"] == "merge")
     assert metrics["adapters"] == 3 and metrics["merge_kl"] < 1e-6 < metrics["effect_kl"]
+    assert "trained_kl" not in metrics
     rows = json.loads((merged_run / "results.json").read_text())
     scores = {row["stage"]: row["mean"] for row in rows if row["metric"] == "score"}
     assert scores["merge"] == scores["grpo"]
@@ -119,3 +120,42 @@ def test_a_merge_that_was_killed_is_done_again_and_half_a_model_is_swept_away(me
     assert not (run / "models/.merge.tmp").exists()
     made, before = (load_file(folder / "models/merge/model.safetensors") for folder in (run, merged_run))
     assert all(torch.equal(made[name], before[name]) for name in before)
+
+
+QLORA = """
+[env]
+name = "arithmetic"
+largest = 9
+[[stage]]
+kind = "sft"
+steps = 3
+batch_size = 4
+num_examples = 8
+learning_rate = 1e-2
+[stage.lora]
+r = 4
+qlora = true
+[[stage]]
+kind = "merge"
+num_prompts = 4
+"""
+
+
+def test_what_qlora_trained_is_compared_with_what_it_is_merged_into(tmp_path, tiny_model, capsys, monkeypatch):
+    pytest.importorskip("bitsandbytes", reason="needs the qlora extra")
+    from rlvr.models import merge
+    from rlvr.models.adapters import trained_in_4_bits
+
+    config, run = tmp_path / "run.toml", tmp_path / "run"
+    config.write_text(tiny_model + QLORA)
+    monkeypatch.setattr(merge, "TOLERANCE_4BIT", 1e-12)
+    assert main(["run", str(config), "--run-dir", str(run)]) == 1
+    assert "sft was trained on 4-bit weights, and merged into whole ones" in " ".join(capsys.readouterr().err.split())
+    assert trained_in_4_bits(str(run / "models/sft")) and not (run / "models/merge").exists()
+    monkeypatch.undo()
+    assert main(["run", str(config), "--run-dir", str(run)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "from sft as it was trained, on 4-bit weights, the merged model is" in printed and "(at most 0.5)" in printed
+    stages = json.loads((run / "manifest.json").read_text())["stages"]
+    numbers = next(stage["metrics"] for stage in stages if stage["name"] == "merge")
+    assert numbers["merge_kl"] < 1e-6 < numbers["trained_kl"] < 0.5

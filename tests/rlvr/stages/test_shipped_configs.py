@@ -101,6 +101,7 @@ def test_the_whole_chain_with_a_tiny_model_in_its_place(name, tmp_path, monkeypa
     assert [*stages] == ["sft", "dpo", "grpo", "merge", "evaluate", "export"]
     assert {stage["status"] for stage in stages.values()} == {"done"}
     assert stages["merge"]["metrics"]["adapters"] == 3 and not (run / "models/merge/adapter_config.json").exists()
+    assert ("trained_kl" in stages["merge"]["metrics"]) == ("qlora" in name)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [(line["stage"], line["step"]) for line in lines] == [
         (stage, step) for stage in ("sft", "dpo", "grpo") for step in (1, 2)
