@@ -72,6 +72,16 @@ max_new_tokens = 40
 min_reward = 0.3
 rounds = 2
 max_per_task = 2
+[stage.lora]
+r = 4
+[[stage]]
+kind = "merge"
+name = "rft-merged"
+start = "rft"
+[[stage]]
+kind = "merge"
+name = "dpo-merged"
+start = "dpo-lora"
 """
 
 BYTES_OF = """
@@ -161,8 +171,17 @@ def test_rft_keeps_verified_samples_and_says_what_it_dropped(run):
 def test_each_round_samples_from_the_round_before(run):
     assert {row["policy_version"] for row in rows(run, "rft")} == {0, 1}
     assert [line["step"] for line in lines_of(run, "rft/round-1")] == [1, 2]
-    assert sorted(path.name for path in (run / "models").iterdir()) == ["base", "dpo", "dpo-lora", "orpo", "rft", "sft"]
+    made = {"base", "dpo", "dpo-lora", "dpo-merged", "orpo", "rft", "rft-merged", "sft"}
+    assert {path.name for path in (run / "models").iterdir()} == made
     assert not (run / "models/rft/round-1").exists()
+
+
+@pytest.mark.parametrize("stage", ["dpo-lora", "rft"])
+def test_adapters_learned_from_own_samples_are_merged(run, stage):
+    """With that of orpo, which they were trained on."""
+    merged = entry(run, {"dpo-lora": "dpo-merged", "rft": "rft-merged"}[stage])["metrics"]
+    assert (run / f"models/{stage}/adapter_config.json").exists()
+    assert merged["adapters"] == 2 and merged["merge_kl"] < 1e-6 < merged["effect_kl"]
 
 
 def test_what_was_learned_can_be_given_as_data(run, tmp_path, tiny_model):
