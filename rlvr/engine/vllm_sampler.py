@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rlvr.engine.sampling import MAX_ROWS, Completion, FinishReason, Request, SamplingParams
+from rlvr.engine.token_record import Others, others_of
 from rlvr.engine.vllm_engine import (
     EngineSettings,
     close_engine,
@@ -174,7 +175,7 @@ class VLLMSampler:
             self.say(f"vLLM's first batch took {time.perf_counter() - started:.1f} s")
             self._warm = True
         begin = min((output.metrics.queued_ts for output in outputs), default=0.0)
-        completions = iter([_completion(output, begin) for output in outputs])
+        completions = iter([_completion(output, begin, params.alternatives) for output in outputs])
         return [[next(completions) for _ in request.seeds] for request in requests]
 
 
@@ -197,14 +198,24 @@ def vllm_settings(params: SamplingParams, eos_ids: Sequence[int]) -> dict[str, A
         "stop": list(params.stop),
         "stop_token_ids": list(eos_ids),
         "ignore_eos": True,  # what ends a turn is `eos_ids` alone, as in the other samplers
-        "logprobs": 0,  # of the drawn token
+        # of the drawn token; with alternatives of one more than they are, since it may be among the likeliest
+        "logprobs": params.alternatives + 1 if params.alternatives else 0,
         "skip_special_tokens": False,  # stop strings may name them
         "detokenize": bool(params.stop),
     }
 
 
-def _completion(output: Any, begin: float) -> Completion:
+def _completion(output: Any, begin: float, num_others: int) -> Completion:
     drawn = output.outputs[0]
-    token_ids = list(drawn.token_ids)
-    logprobs = [at[token].logprob for token, at in zip(token_ids, drawn.logprobs, strict=True)]
-    return Completion(token_ids, logprobs, FinishReason(drawn.finish_reason), output.metrics.last_token_ts - begin)
+    tokens = list(zip(list(drawn.token_ids), drawn.logprobs, strict=True))
+    return Completion(
+        token_ids=[token for token, _ in tokens],
+        logprobs=[at[token].logprob for token, at in tokens],
+        finish_reason=FinishReason(drawn.finish_reason),
+        seconds=output.metrics.last_token_ts - begin,
+        alternatives=[_others(at, token, num_others) for token, at in tokens] if num_others else None,
+    )
+
+
+def _others(at: dict[int, Any], token: int, num_others: int) -> Others:
+    return others_of(((other, each.logprob) for other, each in at.items()), token, num_others)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlvr.engine.sampling import MAX_ROWS, Completion, FinishReason, Request, SamplingParams
+from rlvr.engine.token_record import Others, others_of
 from rlvr.engine.vllm_guard import check_gap, refuse_too_long, sampler_gap
 from rlvr.engine.vllm_http import Server, ServerAwayError, ServerInfo
 from rlvr.engine.vllm_sampler import vllm_settings
@@ -130,7 +131,7 @@ class ServerSampler:
         for _ in range(_ATTEMPTS):
             left = [number for number in range(len(jobs)) if number not in done]
             with ThreadPoolExecutor(max_workers=min(len(left), MAX_ROWS * len(self.servers))) as pool:
-                answers = list(pool.map(lambda number: _ask(jobs[number], started), left))
+                answers = list(pool.map(lambda number: _ask(jobs[number], started, params.alternatives), left))
             done |= {n: answer for n, answer in zip(left, answers, strict=True) if isinstance(answer, Completion)}
             failed = {jobs[n].server: a for n, a in zip(left, answers, strict=True) if isinstance(a, ServerAwayError)}
             if not failed:
@@ -168,7 +169,7 @@ def _info(server: Server) -> ServerInfo:
         ) from None
 
 
-def _ask(job: _Job, started: float) -> Completion | ServerAwayError:
+def _ask(job: _Job, started: float, num_others: int) -> Completion | ServerAwayError:
     try:
         choice = job.server.post("/v1/completions", job.body)["choices"][0]
     except ServerAwayError as error:
@@ -178,4 +179,14 @@ def _ask(job: _Job, started: float) -> Completion | ServerAwayError:
         logprobs=list(choice["logprobs"]["token_logprobs"]),
         finish_reason=FinishReason(choice["finish_reason"]),
         seconds=time.perf_counter() - started,
+        alternatives=_others(choice, num_others) if num_others else None,
     )
+
+
+def _others(choice: dict[str, Any], num_others: int) -> list[Others]:
+    """For each token what else it could have been; a server names tokens as `token_id:5`."""
+    found = []
+    for token, likeliest in zip(choice["token_ids"], choice["logprobs"]["top_logprobs"], strict=True):
+        named = ((int(name.rpartition(":")[2]), logprob) for name, logprob in (likeliest or {}).items())
+        found.append(others_of(named, token, num_others))
+    return found
