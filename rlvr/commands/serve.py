@@ -10,15 +10,21 @@ import argparse
 import os
 import sys
 
+from rlvr.commands._arguments import at_least
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model's or adapter's folder, or a hub id as owner/name")
-    parser.add_argument("--port", type=int, default=8000, help="(default 8000)")
+    parser.add_argument("--port", type=at_least(1), default=8000, help="(default 8000)")
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1: this machine alone)"
     )
-    parser.add_argument("--max-length", type=int, help="prompt and completion together (default: the model's context)")
-    parser.add_argument("--max-rows", type=int, default=256, help="completions under way at once (default 256)")
+    parser.add_argument(
+        "--max-length",
+        type=at_least(1),
+        help="prompt and completion together (default: the model's context, without a GPU at most 4096)",
+    )
+    parser.add_argument("--max-rows", type=at_least(1), default=256, help="completions under way at once (default 256)")
     parser.add_argument("--gpu-memory-share", type=float, default=0.9, help="of the card, on a GPU (default 0.9)")
     parser.add_argument("--trust-remote-code", action="store_true", help="let code that comes with the model run")
 

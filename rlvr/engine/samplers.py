@@ -38,7 +38,7 @@ class SamplerSettings:
         patience_s: How long a server may be away.
         group_port: For weights over NCCL.
         max_length: Tokens of prompt and completion together that vLLM in this process is loaded for.
-        gpu_memory_share: Of the card that vLLM in this process takes.
+        gpu_memory_share: Of the card that vLLM in this process takes; by default nine tenths of what is free of it.
         sleeps: Whether it gives its memory back between sampling and update.
         trust_remote_code: Whether the model's own code may run.
     """
@@ -49,7 +49,7 @@ class SamplerSettings:
     patience_s: float = 240.0
     group_port: int = 51216
     max_length: int | None = None
-    gpu_memory_share: float = 0.3
+    gpu_memory_share: float | None = None
     sleeps: bool = False
     trust_remote_code: bool = False
 

@@ -232,18 +232,18 @@ def distribution(logits_BV: torch.Tensor, params: SamplingParams) -> torch.Tenso
 
 
 def restricted(logits_BV: torch.Tensor, params: SamplingParams) -> torch.Tensor:
-    """Logits with the tokens that top-k, top-p or min-p leave out at minus infinity."""
+    """Logits with the tokens that min-p, top-k or top-p leave out at minus infinity; in this order, which is vLLM's."""
     if params.top_k == 0 and params.top_p == 1.0 and params.min_p == 0.0:
         return logits_BV
     from transformers import LogitsProcessorList, MinPLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
     warpers = LogitsProcessorList()
+    if params.min_p > 0:
+        warpers.append(MinPLogitsWarper(params.min_p))
     if params.top_k:
         warpers.append(TopKLogitsWarper(params.top_k))
     if params.top_p < 1:
         warpers.append(TopPLogitsWarper(params.top_p))
-    if params.min_p > 0:
-        warpers.append(MinPLogitsWarper(params.min_p))
     return warpers(torch.empty(0, dtype=torch.long), logits_BV)  # pyright: ignore[reportArgumentType]
 
 

@@ -13,12 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlvr.engine.sampling import MAX_ROWS
-from rlvr.engine.vllm_weights import vllm_rank
+from rlvr.models.vllm_memory import BATCHED_TOKENS, CPU_BLOCK, cpu_cache_bytes, rank_of
 from rlvr_rewards.errors import UserError, one_line
-
-_KV_CACHE_BYTES = 2**30
-_BATCHED_TOKENS = 4096
-"""Prompt tokens that one pass takes; as TRL sets it, since vLLM plans memory for all of them."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +24,7 @@ class EngineSettings:
     Attributes:
         max_length: Tokens of prompt and completion together, at most.
         max_rows: Completions under way at once.
-        gpu_memory_share: Of the card's memory that weights and KV cache take, beside the trainer; of no use on a CPU.
+        gpu_memory_share: Of the card's memory that vLLM takes, beside the trainer; of no use on a CPU.
         trust_remote_code: Whether the model's own code may run.
         tokenizer: The folder or hub id of the tokenizer; only stop strings need one.
         lora_rank: The rank of the adapters that it will take; `None`: none.
@@ -37,7 +33,7 @@ class EngineSettings:
 
     max_length: int
     max_rows: int = MAX_ROWS
-    gpu_memory_share: float = 0.3
+    gpu_memory_share: float = 0.9
     trust_remote_code: bool = False
     tokenizer: str | None = None
     lora_rank: int | None = None
@@ -58,7 +54,7 @@ def load_engine(path: str, model: Any, settings: EngineSettings) -> Any:
     on_cpu = model.device.type == "cpu"
     options = _cpu_options(model, settings) if on_cpu else _gpu_options(settings)
     if settings.lora_rank:
-        options |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": vllm_rank(settings.lora_rank)}
+        options |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": rank_of(settings.lora_rank)}
     if settings.tokenizer:
         options |= {"tokenizer": settings.tokenizer}
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
@@ -76,7 +72,6 @@ def load_engine(path: str, model: Any, settings: EngineSettings) -> Any:
                 dtype=_precision(model),
                 max_model_len=settings.max_length,
                 max_num_seqs=settings.max_rows,
-                max_num_batched_tokens=max(_BATCHED_TOKENS, settings.max_length),
                 enable_prefix_caching=True,
                 logprobs_mode="processed_logprobs",  # of the distribution that is drawn from, as `Completion` says
                 distributed_executor_backend="external_launcher",  # in this process, on this process's device
@@ -91,16 +86,42 @@ def load_engine(path: str, model: Any, settings: EngineSettings) -> Any:
 
 
 def takes_adapters(path: str, trust_remote_code: bool) -> bool:
-    """Whether vLLM can load LoRA adapters beside the model of a folder or of the hub."""
-    from vllm import EngineArgs  # pyright: ignore[reportMissingImports]
+    """Whether vLLM can load LoRA adapters beside the model of a folder or of the hub.
+
+    Raises:
+        UserError: vLLM does not know this kind of model.
+    """
     from vllm.model_executor.models.interfaces import supports_lora  # pyright: ignore[reportMissingImports]
+
+    return supports_lora(model_class(path, trust_remote_code))
+
+
+def model_class(path: str, trust_remote_code: bool) -> Any:
+    """vLLM's class for the model of a folder or of the hub.
+
+    Raises:
+        UserError: vLLM does not know this kind of model.
+    """
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    from vllm import EngineArgs  # pyright: ignore[reportMissingImports]
 
     try:
         arguments = EngineArgs(model=path, skip_tokenizer_init=True, trust_remote_code=trust_remote_code)
         config = arguments.create_model_config()
-        return supports_lora(config.registry.resolve_model_cls(config.architectures, config)[0])
+        return config.registry.resolve_model_cls(config.architectures, config)[0]
     except Exception as error:  # as in `load_engine`
         raise UserError(_refusal(path, error)) from error
+
+
+def free_share() -> float:
+    """Nine tenths of what is free of the GPU, as a share of all of it."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return 0.9
+    torch.cuda.empty_cache()
+    free, total = torch.cuda.mem_get_info()
+    return 0.9 * free / total
 
 
 def gpu_bytes_held() -> int:
@@ -160,37 +181,48 @@ def _precision(model: Any) -> str:
 
 
 def _gpu_options(settings: EngineSettings) -> dict[str, Any]:
-    return {"gpu_memory_utilization": settings.gpu_memory_share, "enable_sleep_mode": settings.sleeps}
+    return {
+        "gpu_memory_utilization": settings.gpu_memory_share,
+        "enable_sleep_mode": settings.sleeps,
+        "max_num_batched_tokens": BATCHED_TOKENS,
+    }
 
 
 def _cpu_options(model: Any, settings: EngineSettings) -> dict[str, Any]:
     """vLLM on a CPU is loaded within seconds where nothing is compiled, which for small models costs no speed."""
     return {
         "enforce_eager": True,
-        "kv_cache_memory_bytes": _kv_cache_bytes(model, settings),
-        "block_size": 32,  # the smallest that vLLM's CPU attention takes: only whole blocks of a prefix are shared
+        "kv_cache_memory_bytes": kv_cache_on_cpu(model.config, model.dtype.itemsize, settings.max_length),
+        "block_size": CPU_BLOCK,  # only whole blocks of a prefix are shared
         # a prompt in two parts makes vLLM rewind the request's random generator, which one on a CPU cannot do
         "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(BATCHED_TOKENS, settings.max_length),
     }
 
 
-def _kv_cache_bytes(model: Any, settings: EngineSettings) -> int:
+def kv_cache_on_cpu(config: Any, value_bytes: int, max_length: int) -> int:
     """1 GiB, or what one completion of full length takes where that is more.
+
+    Args:
+        config: Of the model, as transformers has it.
+        value_bytes: Of a key's value.
+        max_length: Tokens of prompt and completion together.
 
     Raises:
         UserError: That is more than half of the memory that is free.
     """
     import psutil
 
-    config = model.config.get_text_config()
+    config = config.get_text_config()
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    one_row = 2 * config.num_hidden_layers * heads * head_dim * model.dtype.itemsize * (settings.max_length + 32)
-    needed, free = max(_KV_CACHE_BYTES, one_row), psutil.virtual_memory().available
+    one_row = 2 * config.num_hidden_layers * heads * head_dim * value_bytes * (max_length + CPU_BLOCK)
+    needed, free = cpu_cache_bytes(one_row), psutil.virtual_memory().available
     if needed > free // 2:
         raise UserError(
-            f"not enough memory for vLLM's KV cache: it takes {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are "
-            'free: close other programs, lower max_new_tokens, or set sampler = "torch"'
+            f"not enough memory for vLLM's KV cache: one completion of {max_length:,} tokens takes "
+            f"{one_row / 2**30:.1f} GiB, and of the {free / 2**30:.1f} GiB that are free half may be taken: close "
+            'other programs, lower max_new_tokens or trl.vllm_max_model_length, or set sampler = "torch"'
         )
     return needed
 
@@ -235,10 +267,15 @@ def _rendezvous() -> Iterator[None]:
 
 def _refusal(path: str, error: Exception) -> str:
     text = one_line(error)
+    if _mentions(text, ("free memory on device",)):
+        return (
+            f"less of the GPU is free than vLLM is to take ({text}): close what else uses it, or in grpo lower "
+            "trl.vllm_gpu_memory_utilization"
+        )
     if _mentions(text, ("kv cache", "cache blocks", "out of memory")):
         return (
-            f"not enough memory for vLLM's KV cache ({text}): lower max_new_tokens or trl.vllm_max_model_length, "
-            "or raise trl.vllm_gpu_memory_utilization"
+            f"not enough memory for vLLM's KV cache ({text}): lower max_new_tokens, or in grpo raise "
+            "trl.vllm_gpu_memory_utilization or lower trl.vllm_max_model_length"
         )
     return f'vLLM cannot load model {path} ({text}): set sampler = "torch", which takes any causal language model'
 

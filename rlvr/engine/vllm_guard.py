@@ -34,18 +34,28 @@ def check_gap(gap: float) -> None:
         )
 
 
-def refuse_too_long(requests: Sequence[Request], params: SamplingParams, max_length: int) -> None:
+def longest_prompt(requests: Sequence[Request]) -> int:
+    """Tokens of the longest prompt."""
+    return max((len(request.prompt_ids) for request in requests), default=0)
+
+
+def refuse_too_long(requests: Sequence[Request], params: SamplingParams, max_length: int, which: str) -> None:
     """Refuses prompts that, with their completions, are longer than what vLLM was loaded for.
+
+    Args:
+        requests: What is asked for.
+        params: How it is drawn.
+        max_length: Tokens of prompt and completion together.
+        which: Whose limit that is, and what to do.
 
     Raises:
         UserError: The longest is; nothing was sampled.
     """
-    longest = max((len(request.prompt_ids) for request in requests), default=0)
+    longest = longest_prompt(requests)
     if longest + params.max_new_tokens > max_length:
         raise UserError(
             f"a prompt of {longest} tokens and max_new_tokens {params.max_new_tokens} do not fit into the {max_length} "
-            "tokens that vLLM was loaded for: lower the budget, or raise trl.vllm_max_model_length (of a server, "
-            "--max-length) up to the model's context"
+            f"tokens {which}"
         )
 
 

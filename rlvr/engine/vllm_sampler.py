@@ -1,12 +1,13 @@
 """The sampler that uses vLLM (colocate: in this process, on the trainer's device) behind the protocol of `sampling`.
 
 Each request has a random stream of its own, from its seed; a group's prompt is computed once, by vLLM's prefix cache.
-Where vLLM differs from `TorchSampler`: the streams are others, so equal seeds give other completions; min-p is applied
-before top-k and top-p; a temperature under 0.01 counts as 0.01.
+Where vLLM differs from `TorchSampler`: the streams are others, so equal seeds give other completions; a temperature
+under 0.01 counts as 0.01.
 """
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rlvr.engine.sampling import MAX_ROWS, Completion, FinishReason, Request, SamplingParams
@@ -14,16 +15,16 @@ from rlvr.engine.token_record import Others, others_of
 from rlvr.engine.vllm_engine import (
     EngineSettings,
     close_engine,
+    free_share,
     gpu_bytes_held,
     load_engine,
     memory_line,
     takes_adapters,
 )
-from rlvr.engine.vllm_guard import check_gap, refuse_too_long, sampler_gap
+from rlvr.engine.vllm_guard import check_gap, longest_prompt, refuse_too_long, sampler_gap
 from rlvr.engine.vllm_weights import HotAdapter, WeightSync, WholeModel, why_merged
+from rlvr.models.vllm_memory import loaded_length
 from rlvr_rewards.errors import one_line
-
-_SHORTEST_LIMIT = 4096
 
 
 class VLLMSampler:
@@ -33,10 +34,10 @@ class VLLMSampler:
         path: The folder or hub id where the model's configuration is.
         eos_ids: Tokens that end a turn.
         tokenizer: The folder or hub id of its tokenizer, which stop strings need.
-        max_length: Tokens of prompt and completion together; by default twice the token budget of the first call and at
-            least 4,096, within the model's context.
+        max_length: Tokens of prompt and completion together; by default twice what the first call needs and at least
+            4,096, within the model's context, and more where a later call needs more.
         max_rows: Completions under way at once.
-        gpu_memory_share: See `EngineSettings`.
+        gpu_memory_share: Of the card's memory that it takes; by default nine tenths of what is free of it.
         sleeps: Whether vLLM gives its memory back between sampling and the next sync; only on a GPU.
         trust_remote_code: Whether the model's own code may run.
         say: Told what takes long: that vLLM loads, and how long its first batch took.
@@ -53,7 +54,7 @@ class VLLMSampler:
         tokenizer: str | None = None,
         max_length: int | None = None,
         max_rows: int = MAX_ROWS,
-        gpu_memory_share: float = 0.3,
+        gpu_memory_share: float | None = None,
         sleeps: bool = False,
         trust_remote_code: bool = False,
         say: Callable[[str], None] = lambda line: None,
@@ -65,7 +66,8 @@ class VLLMSampler:
         self.sync: WeightSync = WholeModel()
         self._model: Any = None
         self._llm: Any = None
-        self._synced = self._warm = self._has_tokenizer = self._leave_distributed = False
+        self._loaded: EngineSettings | None = None
+        self._synced = self._warm = self._leave_distributed = False
 
     def holding(self, model: Any) -> "VLLMSampler":
         """This sampler, which takes the model's weights as they are now before it samples next."""
@@ -79,57 +81,62 @@ class VLLMSampler:
             UserError: vLLM cannot load the model, or a request does not fit its context; nothing was sampled.
             WorkError: vLLM does not have the model's weights.
         """
-        if self._llm is not None and params.stop and not self._has_tokenizer:
+        wanted = self._engine_settings(requests, params)
+        refuse_too_long(requests, params, wanted.max_length, self._whose_limit(wanted.max_length))
+        if self._loaded is not None and not _does_for(self._loaded, wanted, requests, params):
+            self.say("longer prompts, or the first stop strings: vLLM is loaded anew for them")
             self.close()
-        if self._llm is None:
-            self._load(params)
-        assert self.max_length is not None, "known since it was loaded"
-        refuse_too_long(requests, params, self.max_length)
+        if self._loaded is None:
+            self._load(wanted)
         fresh = not self._synced
         if fresh:
             self._push()
         groups = self._generate(requests, params)
+        if self.sleeps:
+            self._sleep()
         if fresh:
             self.metrics["sampler_gap"] = sampler_gap(self._model, requests, groups, params, self.eos_ids)
             check_gap(self.metrics["sampler_gap"])
-        if self.sleeps:
-            self._sleep()
         return groups
 
     def close(self) -> None:
         """Frees vLLM's memory; it loads again when it is used again."""
         if self._llm is not None:
             close_engine(self._llm, self._leave_distributed)
-        self._llm, self._synced, self._warm = None, False, False
+        self._llm, self._loaded, self._synced, self._warm = None, None, False, False
 
-    def _load(self, params: SamplingParams) -> None:
+    def _load(self, wanted: EngineSettings) -> None:
         import torch
 
         self._leave_distributed = torch.distributed.is_initialized()
         self.say("vLLM is loading (seconds on a CPU, up to a minute on a GPU)")
         started = time.perf_counter()
         self.sync = self._choose_sync()
-        settings, held = self._engine_settings(params), gpu_bytes_held()
-        self._llm, self.max_length = load_engine(self.path, self._model, settings), settings.max_length
-        self._has_tokenizer = settings.tokenizer is not None
+        rank = self._model.peft_config[self._model.active_adapter].r if isinstance(self.sync, HotAdapter) else None
+        held, share = gpu_bytes_held(), self.gpu_memory_share or free_share()
+        settings = replace(wanted, lora_rank=rank, gpu_memory_share=share)
+        self._llm = load_engine(self.path, self._model, settings)
+        self._loaded = settings
         self.say(f"vLLM loaded in {time.perf_counter() - started:.0f} s; its first batch is slower than those after it")
         self.say(memory_line(self._llm, settings, held))
         if self.sleeps:
             self._sleep()
 
-    def _engine_settings(self, params: SamplingParams) -> EngineSettings:
+    def _engine_settings(self, requests: Sequence[Request], params: SamplingParams) -> EngineSettings:
+        """What these requests would have it loaded with."""
         context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
-        length = self.max_length or max(_SHORTEST_LIMIT, 2 * params.max_new_tokens)
-        hot = isinstance(self.sync, HotAdapter)
         return EngineSettings(
-            max_length=min(length, context or length),
+            max_length=loaded_length(self.max_length, params.max_new_tokens, longest_prompt(requests), context),
             max_rows=self.max_rows,
-            gpu_memory_share=self.gpu_memory_share,
             trust_remote_code=self.trust_remote_code,
             tokenizer=self.tokenizer if params.stop else None,
-            lora_rank=self._model.peft_config[self._model.active_adapter].r if hot else None,
             sleeps=self.sleeps,
         )
+
+    def _whose_limit(self, limit: int) -> str:
+        if self.max_length != limit:
+            return "of the model's context: lower the budget, or shorten the prompts"
+        return f"that vLLM is loaded for (trl.vllm_max_model_length {self.max_length}): raise it, or lower the budget"
 
     def _choose_sync(self) -> WeightSync:
         if not hasattr(self._model, "peft_config"):
@@ -177,6 +184,14 @@ class VLLMSampler:
         begin = min((output.metrics.queued_ts for output in outputs), default=0.0)
         completions = iter([_completion(output, begin, params.alternatives) for output in outputs])
         return [[next(completions) for _ in request.seeds] for request in requests]
+
+
+def _does_for(
+    loaded: EngineSettings, wanted: EngineSettings, requests: Sequence[Request], params: SamplingParams
+) -> bool:
+    """Whether an engine as it was loaded is enough for these requests."""
+    long_enough = longest_prompt(requests) + params.max_new_tokens <= loaded.max_length
+    return long_enough and wanted.tokenizer in (None, loaded.tokenizer)
 
 
 def _empty_cache() -> None:

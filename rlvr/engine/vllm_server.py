@@ -7,7 +7,7 @@ asked again for what it did not answer; one that stays away stops the work (`Out
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -80,12 +80,11 @@ class ServerSampler:
             WorkError: A server does not have the model's weights.
         """
         transfer = self._transfer or self._connect()
-        refuse_too_long(requests, params, min(info.max_length for info in self._infos))
+        started_for = "that the servers were started for: lower the budget, or raise --max-length of rlvr serve"
+        refuse_too_long(requests, params, min(info.max_length for info in self._infos), started_for)
         fresh = not self._synced
         if fresh:
-            transfer.changed()
-            for server in self.servers:
-                self._push(transfer, server)
+            self._push_to(transfer, self.servers)
             self._synced = True
         groups = self._groups(transfer, requests, params)
         if fresh:
@@ -109,6 +108,13 @@ class ServerSampler:
         if hasattr(self._model, "peft_config"):
             self.say("the adapter is merged and all weights are pushed at every step: the servers hold whole models")
         return self._transfer
+
+    def _push_to(self, transfer: Transfer, servers: Iterable[Server]) -> None:
+        try:
+            for server in servers:
+                self._push(transfer, server)
+        finally:
+            transfer.settled()
 
     def _push(self, transfer: Transfer, server: Server) -> None:
         problem = ""
@@ -141,7 +147,7 @@ class ServerSampler:
                 problem = server, error
                 self.say(f"the vLLM server at {server.url} did not answer ({error}): asking again")
                 server.wait()
-                self._push(transfer, server)  # it may have been started again, and then holds no weights
+            self._push_to(transfer, failed)  # they may have been started again, and then hold no weights
         assert problem is not None
         raise OutsideError(f"the vLLM server at {problem[0].url} fails again and again ({problem[1]}): look at its log")
 

@@ -28,15 +28,15 @@ class Transfer(Protocol):
         """
         ...
 
-    def changed(self) -> None:
-        """The model is not what it was at the last push."""
+    def settled(self) -> None:
+        """All servers have the weights: what was kept for them can go; the next push is of a model as it is then."""
         ...
 
     def close(self) -> None: ...
 
 
 class FileTransfer:
-    """One safetensors file a version, which every server reads."""
+    """One safetensors file a version, which every server reads, and which lies there no longer than that takes."""
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="rlvr-weights-"))
@@ -53,7 +53,7 @@ class FileTransfer:
             )
         server.post("/reset_prefix_cache")
 
-    def changed(self) -> None:
+    def settled(self) -> None:
         if self._file:
             self._file.unlink(missing_ok=True)
             self._file = None
@@ -93,7 +93,7 @@ class NCCLTransfer:
             self._drop(server)
             raise ServerAwayError(one_line(error)) from error
 
-    def changed(self) -> None:
+    def settled(self) -> None:
         pass
 
     def close(self) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""Ranks that vLLM sets memory aside for; an adapter takes the next larger one."""
-MAX_RANK = _RANKS[-1]
+from rlvr.models.vllm_memory import RANKS
+
+MAX_RANK = RANKS[-1]
 
 
 class WeightSync(Protocol):
@@ -59,11 +59,6 @@ class HotAdapter:
         llm.llm_engine.add_lora(LoRARequest("policy", 1, self._folder.name, load_inplace=True))
         llm.reset_prefix_cache()
         self._has_base = True
-
-
-def vllm_rank(rank: int) -> int:
-    """The rank that vLLM sets memory aside for to take an adapter of this one."""
-    return next(each for each in _RANKS if each >= rank)
 
 
 def why_merged(model: Any) -> str | None:

@@ -1,7 +1,7 @@
 """What a run would do, told before anything loads: its stages, reward, memory, and what its folder already holds."""
 
-import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +10,7 @@ from rlvr.config.schema import SCRATCH, RunConfig, StageConfig
 from rlvr.models.memory import likely_arithmetic, memory_estimate
 from rlvr.models.room import check_chat_template, sample_lengths
 from rlvr.models.shape import ModelShape, shape_of
+from rlvr.pipeline.card import samples_itself, uses_vllm, vllm_lines
 from rlvr.pipeline.folder import read_entries
 from rlvr.pipeline.golds import try_golds
 from rlvr.pipeline.run import environment_of, reward_of
@@ -25,8 +26,6 @@ def check(config: RunConfig) -> list[str]:
     Returns:
         Warnings, a line each, of what can work but is hardly meant.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError("a run is one process so far: start it without torchrun or accelerate launch")
     env = environment_of(config)
     reward = reward_of(config, env)
     shape_of(config.model)
@@ -123,6 +122,9 @@ def _memory_lines(stage: StageConfig, config: RunConfig, shape: ModelShape | Non
         yield f"memory: unknown without a prompt to measure ({error})"
         return
     for arithmetic in likely_arithmetic():
-        parts = memory_estimate(shape, work, lengths, arithmetic)
+        own = work if samples_itself(stage, arithmetic) else replace(work, sampled_rows=0)
+        parts = memory_estimate(shape, own, lengths, arithmetic)
         listed = ", ".join(f"{name} {size_text(size)}" for name, size in parts.items() if size)
         yield f"memory a device, in {arithmetic}, estimated: {size_text(sum(parts.values()))} ({listed})"
+        if uses_vllm(stage, arithmetic):
+            yield from vllm_lines(stage, shape, parts, lengths, arithmetic)

@@ -70,6 +70,23 @@ def sampler(model_folder: Path, tokenizer) -> Iterator:
     made.close()
 
 
+@pytest.fixture(scope="session")
+def llama_folder(model_folder: Path, tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of random weights beside the tokenizer of the scratch model."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("llama")
+    settings = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
+    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}
+    torch.manual_seed(0)
+    made = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=256, **settings, **ends))
+    _sharpen(made)
+    made.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def sharpen():
     """A function that gives a fresh model likely and unlikely tokens."""

@@ -3,30 +3,24 @@
 import pytest
 import torch
 
+from rlvr.config.schema import ModelConfig
 from rlvr.engine import vllm_weights
 from rlvr.engine.sampling import Request, SamplingParams
 from rlvr.engine.vllm_guard import sampler_gap
 from rlvr.engine.vllm_sampler import VLLMSampler
 from rlvr.failure import WorkError
+from rlvr.models.load import load_model
+from rlvr.models.shape import folder_shape
+from rlvr.models.vllm_memory import RANKS, Engine, engine_bytes
 
 PARAMS = SamplingParams(max_new_tokens=24)
 REQUESTS = [Request([5, 6, 7, 8 + group], [100 * group + sample for sample in range(8)]) for group in range(6)]
 
 
 @pytest.fixture
-def llama(tmp_path, tokenizer, sharpen):
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    settings = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
-    made = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=256, **settings))
-    sharpen(made)
-    made.save_pretrained(tmp_path)
-    return made, tmp_path
-
-
-@pytest.fixture
-def made(request, model, model_folder, llama):
-    return {"qwen3": (model, model_folder), "llama": llama}[request.param]
+def made(request, model_folder, llama_folder):
+    folder = {"qwen3": model_folder, "llama": llama_folder}[request.param]
+    return load_model(str(folder), ModelConfig(path=str(folder)), train_all=True), folder
 
 
 def adapted(model, **settings):
@@ -95,3 +89,33 @@ def test_an_adapter_of_the_head_is_merged(model, model_folder):
         vllm_weights.why_merged(adapted(model, target_modules=["lm_head"]))
         == "its adapter changes the embedding or the head"
     )
+
+
+def test_ranks_are_those_that_vllm_takes():
+    from typing import get_args
+
+    from vllm.config.lora import MaxLoRARanks
+
+    assert get_args(MaxLoRARanks) == RANKS
+
+
+def test_an_adapter_of_the_highest_rank_is_hot_loaded_into_as_much_memory_as_estimated(model, model_folder):
+    peft, said = adapted(model, r=RANKS[-1]), []
+    sampler = VLLMSampler(str(model_folder), [2], max_rows=64, say=said.append)
+    try:
+        sampler.holding(peft).sample(REQUESTS, PARAMS)
+        assert sampler.metrics["sampler_gap"] < 1e-4
+        assert not any("merged" in line for line in said)
+        loaded = sampler._llm.llm_engine.model_executor.driver_worker.model_runner.model
+        stacked = [t for m in loaded.modules() for name in ("lora_a_stacked", "lora_b_stacked") for t in found(m, name)]
+    finally:
+        sampler.close()
+    shape = folder_shape(model_folder)
+    assert shape is not None
+    estimated = engine_bytes(shape, Engine(64, 256, 0.3, lora_rank=RANKS[-1]))["adapter"]  # in 2 bytes a value
+    assert sum(tensor.numel() * 2 for tensor in stacked) == estimated
+
+
+def found(module, name):
+    value = vars(module).get(name, ())
+    return [value] if torch.is_tensor(value) else list(value)

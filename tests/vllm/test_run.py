@@ -4,8 +4,10 @@ import json
 import math
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from rlvr.cli import main
@@ -61,6 +63,12 @@ def write_config(folder: Path, lora: str = "") -> Path:
     path = folder / "run.toml"
     path.write_text(CONFIG.replace("FOLDER", str(folder)).replace("LORA", lora))
     return path
+
+
+def start_from(model: Path, config: Path) -> None:
+    """Changes a config to another model than one from nothing."""
+    rest = config.read_text().partition("[env]")[2]
+    config.write_text(f'threads = 1\n[model]\npath = "{model}"\n[env]{rest}')
 
 
 def rlvr(*arguments: str) -> subprocess.CompletedProcess:
@@ -142,11 +150,73 @@ def test_the_user_is_told_what_takes_long(runs):
     assert "vLLM's first batch took" in said
 
 
-def test_an_adapter_is_trained_with_it(tmp_path):
-    config = write_config(tmp_path, "[stage.lora]\nr = 4\n")
-    done = rlvr("run", str(config), "--run-dir", str(tmp_path / "run"), "--set", "stage.grpo.steps=3")
+@pytest.mark.parametrize("lora", ["", "[stage.lora]\nr = 4\n"], ids=["full", "lora"])
+def test_a_llama_is_trained_with_it(tmp_path, llama_folder, lora):
+    config = write_config(tmp_path, lora)
+    start_from(llama_folder, config)
+    done = rlvr("run", str(config), "--run-dir", str(tmp_path / "run"), "--set", "stage.sft.steps=10")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert [line["step"] for line in metrics(tmp_path / "run")] == [*range(1, 9)]
     assert max(line["sampler_gap"] for line in metrics(tmp_path / "run")) < 1e-4
+    assert len(traces(tmp_path / "run")) == 8 * 4 * 8
+    assert "merged" not in done.stdout
+    assert {row["policy_version"] for row in traces(tmp_path / "run")} == {*range(8)}
+
+
+def test_a_run_killed_while_vllm_is_up_goes_on_to_what_it_would_have_become(tmp_path, runs):
+    config, run = write_config(tmp_path), tmp_path / "run"
+    command = ["run", str(config), "--run-dir", str(run), "--set", "stage.grpo.save_steps=3"]
+    with (tmp_path / "said.txt").open("w") as said:
+        killed = subprocess.Popen([sys.executable, "-m", "rlvr", *command], stdout=said, stderr=said)
+    wait_for_step(run, killed, 5)
+    begun = psutil.Process(killed.pid).children(recursive=True)
+    killed.kill()
+    assert killed.wait() == -9
+    _, alive = psutil.wait_procs(begun, timeout=10)
+    assert not alive, "an engine outlived its run"
+    assert max(row["step"] for row in traces(run)) >= 5
+    done = rlvr(*command)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "grpo: resuming from step 3 of 8" in done.stdout
+    assert [line["step"] for line in metrics(run)] == [*range(1, 9)]
+    kept = ("step", "group", "sample", "seed", "token_ids", "logprobs", "reward", "advantage")
+    assert [[row[k] for k in kept] for row in traces(run)] == [[row[k] for k in kept] for row in traces(runs[0])]
+
+
+def wait_for_step(run: Path, process: subprocess.Popen, step: int) -> None:
+    until = time.time() + 200
+    while process.poll() is None and time.time() < until:
+        if (run / "metrics.jsonl").exists() and any(f'"step": {step},' in line for line in grpo_lines(run)):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"the run ended, with {process.poll()}, before step {step}")
+
+
+def grpo_lines(run: Path) -> list[str]:
+    return [line for line in (run / "metrics.jsonl").read_text().splitlines() if '"stage": "grpo"' in line]
+
+
+def test_a_rank_above_vllms_limit_is_one_line_before_anything_loads(tmp_path, capfd):
+    config = write_config(tmp_path, "[stage.lora]\nr = 513\n")
+    assert main(["run", str(config), "--run-dir", str(tmp_path / "run")]) == 2
+    said = " ".join(capfd.readouterr().err.split())
+    assert "lora.r 513 is above vLLM's limit of 512: lower it, or set sampler" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_vllm_cannot_load_is_one_line_in_a_run(tmp_path, tokenizer, capfd):
+    from transformers import OpenAIGPTConfig, OpenAIGPTLMHeadModel
+
+    odd = OpenAIGPTConfig(vocab_size=len(tokenizer), n_positions=256, n_embd=32, n_layer=1, n_head=2)
+    OpenAIGPTLMHeadModel(odd).save_pretrained(tmp_path / "odd")
+    tokenizer.save_pretrained(tmp_path / "odd")
+    config = write_config(tmp_path)
+    start_from(tmp_path / "odd", config)
+    assert main(["run", str(config), "--run-dir", str(tmp_path / "run"), "--set", "stage.sft.steps=2"]) == 2
+    said = " ".join(capfd.readouterr().err.split())
+    assert f"vLLM cannot load model {tmp_path / 'run' / 'models' / 'sft'}" in said
+    assert 'set sampler = "torch"' in said
+    assert "Traceback" not in said
 
 
 def test_a_broken_sync_stops_the_run(tmp_path, monkeypatch, capfd):

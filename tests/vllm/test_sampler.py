@@ -133,19 +133,38 @@ def test_a_prompt_longer_than_the_context_is_one_line(sampler, model):
 
 
 @pytest.mark.parametrize("name", ["vllm", "torch"])
-def test_tokens_come_as_often_as_their_probability_says(sampler, model, tokenizer, requests, name):
-    from rlvr.engine.torch_sampler import TorchSampler
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"temperature": 0.6},
+        {"top_k": 7},
+        {"top_p": 0.7},
+        {"min_p": 0.2},
+        {"top_p": 0.8, "min_p": 0.3},
+        {"temperature": 1.3, "top_k": 40, "top_p": 0.9, "min_p": 0.1},
+        {"min_new_tokens": 1},
+    ],
+    ids=str,
+)
+def test_tokens_come_as_often_as_their_probability_says(sampler, model, tokenizer, requests, name, settings):
+    from rlvr.engine.torch_sampler import TorchSampler, restricted
 
-    drawn, prompt = 2000, requests[0].prompt_ids
-    used = sampler.holding(model) if name == "vllm" else TorchSampler(model, [], tokenizer.pad_token_id)
+    drawn, prompt, eos = 2000, requests[0].prompt_ids, tokenizer.eos_token_id
+    used = sampler.holding(model) if name == "vllm" else TorchSampler(model, [eos], tokenizer.pad_token_id)
     seeds = [derive_seed(0, draw=number) for number in range(drawn)]
-    group = used.sample([Request(prompt, seeds)], SamplingParams(max_new_tokens=1))[0]
+    params = SamplingParams(max_new_tokens=1, **settings)
+    group = used.sample([Request(prompt, seeds)], params)[0]
     counts = torch.bincount(torch.tensor([c.token_ids[0] for c in group]), minlength=model.config.vocab_size)
     with torch.no_grad():
-        expected = model(torch.tensor([prompt])).logits[0, -1].softmax(-1) * drawn
+        logits = model(torch.tensor([prompt])).logits[0, -1:]
+    if params.min_new_tokens:
+        logits[:, eos] = -torch.inf
+    expected = restricted(logits / params.temperature, params)[0].softmax(-1) * drawn
+    assert set(counts.nonzero().flatten().tolist()) <= set(expected.nonzero().flatten().tolist())
     common = expected >= 5  # the rest counts as one kind
     counts, expected = (torch.cat([x[common].float(), x[~common].sum()[None].float()]) for x in (counts, expected))
-    chi2 = float(((counts - expected) ** 2 / expected).sum())
+    chi2 = float(((counts - expected) ** 2 / expected.clamp(min=1e-9)).sum())
     degrees = int(common.sum())
     assert chi2 < degrees + 4 * (2 * degrees) ** 0.5
 

@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import requests
 import torch
 
 from rlvr.engine.sampling import Request, SamplingParams
+from rlvr.engine.vllm_guard import sampler_gap
 from rlvr.engine.vllm_server import ServerSampler
 from rlvr.failure import OutsideError
 from rlvr_rewards import UserError
@@ -41,7 +44,7 @@ servers = ["URL"]
 vllm_server_timeout = 2
 """
 DEADLY = '''
-import os, signal
+import subprocess, sys
 from pathlib import Path
 from rlvr_rewards import reward
 
@@ -49,27 +52,43 @@ FOLDER = Path(__file__).parent
 
 @reward
 def digits(completion: str) -> float:
-    """The share of digits; after two steps it kills the server whose process `victim` names, if it names one."""
+    """The share of digits; after two steps it sets the killer on the server that `victim` names, if it names one."""
     if completion.endswith("</schedule>"):
         return 1.0
     calls = FOLDER / "calls"
     calls.write_text(calls.read_text() + "." if calls.exists() else ".")
     victim = FOLDER / "victim"
     if len(calls.read_text()) > 32 and victim.exists():
-        os.killpg(int(victim.read_text()), signal.SIGKILL)
+        subprocess.Popen([sys.executable, FOLDER / "killer.py", *victim.read_text().split(), FOLDER / "killed"])
         victim.unlink()
     return sum(letter.isdigit() for letter in completion) / max(1, len(completion))
 '''
+KILLER = """
+import os, re, signal, sys, time, urllib.request
+
+url, process, mark = sys.argv[1:]
+until = time.time() + 100
+while time.time() < until:
+    said = urllib.request.urlopen(url + "/metrics").read().decode()
+    running = re.search(r"^vllm:num_requests_running\\{.*\\} ([0-9.]+)", said, re.MULTILINE)
+    if float(running[1]) > 0:
+        os.killpg(int(process), signal.SIGKILL)
+        open(mark, "w").write(running[1])
+        break
+    time.sleep(0.002)
+"""
+"""Kills a server while it answers."""
 
 
 class Serving:
     """A server of its own process group."""
 
-    def __init__(self, model: Path, log: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.url, self.log = f"http://127.0.0.1:{port}", log
+    def __init__(self, model: Path, log: Path, port: int | None = None) -> None:
+        if port is None:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+        self.url, self.log, self.port = f"http://127.0.0.1:{port}", log, port
         self.process = subprocess.Popen(
             [sys.executable, "-m", "rlvr", "serve", str(model), "--port", str(port), "--max-rows", "64"],
             stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
@@ -96,7 +115,9 @@ def servers(model_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("servers")
     started = [Serving(model_folder, folder / f"{number}.log") for number in range(2)]
     try:
-        yield [server.wait() for server in started]
+        for server in started:
+            server.wait()
+        yield started
     finally:
         for server in started:
             server.kill()
@@ -161,15 +182,52 @@ def test_a_server_that_is_too_slow_is_asked_again_and_then_work_stops(servers, m
     slow.close()
 
 
+def test_a_server_that_dies_while_it_answers_and_comes_back_is_asked_again(
+    servers, model, tokenizer, model_folder, tmp_path
+):
+    long, said = SamplingParams(200), []
+    sampler = sampler_of(servers[:1], tokenizer, patience_s=120.0, said=said).holding(model)
+    undisturbed = tokens(sampler.sample(REQUESTS, long))
+    (tmp_path / "killer.py").write_text(KILLER)
+    killer = [sys.executable, tmp_path / "killer.py", servers[0].url, str(servers[0].process.pid), tmp_path / "killed"]
+
+    def kill_and_start_again():
+        subprocess.run(killer, check=True)
+        servers[0].process.wait()
+        servers[0] = Serving(model_folder, tmp_path / "again.log", servers[0].port)
+
+    thread = threading.Thread(target=kill_and_start_again)
+    thread.start()
+    found = tokens(sampler.sample(REQUESTS, long))
+    thread.join()
+    assert float((tmp_path / "killed").read_text()) > 0
+    assert found == undisturbed
+    assert any("did not answer (the connection broke): asking again" in line for line in said), said
+    assert sampler_gap(model, REQUESTS, sampler.sample(REQUESTS, PARAMS), PARAMS) < 1e-4
+    sampler.close()
+
+
+def test_weights_lie_on_the_disk_no_longer_than_servers_read_them(servers, model, tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    sampler = sampler_of(servers, tokenizer)
+    sampler.holding(model).sample(REQUESTS, PARAMS)
+    assert not list(tmp_path.rglob("*.safetensors"))
+    sampler.close()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_server_that_dies_in_a_run_leaves_a_checkpoint_that_another_goes_on_from(servers, model_folder, tmp_path):
     (tmp_path / "deadly.py").write_text(DEADLY)
-    (tmp_path / "victim").write_text(str(servers[0].process.pid))
+    (tmp_path / "killer.py").write_text(KILLER)
+    (tmp_path / "victim").write_text(f"{servers[0].url} {servers[0].process.pid}")
     text = CONFIG.replace("MODEL", str(model_folder)).replace("FOLDER", str(tmp_path))
     (tmp_path / "run.toml").write_text(text.replace("URL", servers[0].url))
     command = [sys.executable, "-m", "rlvr", "run", str(tmp_path / "run.toml"), "--run-dir", str(tmp_path / "run")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     said = " ".join(done.stderr.split())
     assert done.returncode == 1, done.stdout + done.stderr
+    assert float((tmp_path / "killed").read_text()) > 0, "it was killed between two requests"
+    assert "did not answer (the connection broke): asking again" in " ".join(done.stdout.split())
     assert f"the vLLM server at {servers[0].url} is away for 2 s" in said
     assert "a checkpoint of step 2 is saved, and the same command goes on" in said
     assert "Traceback" not in said
@@ -190,3 +248,49 @@ def test_a_server_that_is_not_there_is_one_line_after_the_wait(model, tokenizer)
     with pytest.raises(OutsideError, match=r"http://127.0.0.1:9 is away for 1 s \(it refuses connections\): start it"):
         sampler_of([Nobody], tokenizer, patience_s=1.0, said=said).holding(model).sample(REQUESTS, PARAMS)
     assert any("waiting up to 1 s" in line for line in said)
+
+
+def serve(*arguments):
+    command = [sys.executable, "-m", "rlvr", "serve", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+def test_a_port_in_use_is_one_line(servers, model_folder):
+    code, said = serve(model_folder, "--port", servers[1].port)
+    assert code == 2
+    assert f"cannot listen on 127.0.0.1:{servers[1].port}" in said
+    assert "choose another --port" in said and "Traceback" not in said
+
+
+def test_a_length_above_the_context_is_one_line(model_folder):
+    code, said = serve(model_folder, "--port", "8799", "--max-length", 300)
+    assert code == 2
+    assert "--max-length 300 is above the 256 tokens of the model's context" in said
+
+
+def test_a_model_that_vllm_cannot_load_is_one_line_of_the_server(tmp_path):
+    from transformers import OpenAIGPTConfig, OpenAIGPTLMHeadModel
+
+    odd = OpenAIGPTConfig(vocab_size=64, n_positions=256, n_embd=32, n_layer=1, n_head=2)
+    OpenAIGPTLMHeadModel(odd).save_pretrained(tmp_path)
+    code, said = serve(tmp_path, "--port", "8799")
+    assert code == 2
+    assert f"vLLM cannot load model {tmp_path}" in said and "Traceback" not in said
+
+
+def test_a_server_of_a_model_with_a_long_context_starts(tmp_path):
+    from transformers import Qwen3Config
+
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = Qwen3Config(
+        vocab_size=64, head_dim=32, num_key_value_heads=2, max_position_embeddings=40_960, **sizes,
+        architectures=["Qwen3ForCausalLM"],
+    )  # fmt: skip
+    config.save_pretrained(tmp_path)
+    server = Serving(tmp_path, tmp_path / "log")
+    try:
+        card = requests.get(server.wait().url + "/v1/models", timeout=10).json()["data"][0]
+    finally:
+        server.kill()
+    assert card["max_model_len"] == 4096
