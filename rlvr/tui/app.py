@@ -50,16 +50,15 @@ class TracesApp(App[None]):
             tooltip="search completions, prompts or both, through the whole run",
         ),
         Binding("f", "filter", "filter", tooltip="filter all completions of the run by a line such as reward < 0.2"),
+        Binding("q", "quit", "quit"),
         Binding(
             "e",
             "export",
             "export",
-            show=False,
             tooltip="export judged pairs, an SFT set, rows or an HTML page: of what is shown, or of the whole run",
         ),
-        Binding("q", "quit", "quit"),
         Binding("ctrl+c", "quit", "quit", show=False, priority=True),
-        Binding("F", "follow", "follow", show=False, tooltip="follow: stay at the newest step while the run trains"),
+        Binding("F", "follow", "follow", tooltip="follow: stay at the newest step while the run trains"),
         Binding("T", "theme", "light or dark", show=False),
         Binding(
             "exclamation_mark",

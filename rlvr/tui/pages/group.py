@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
@@ -19,6 +20,8 @@ from rlvr.tui.table import Cell, Column, Table
 from rlvr.tui.wrap import safe_runs
 
 _TASK_LINES = 4
+_PART, _WIDE = 7, 110
+"""The room of a part, and from which width on its name has twice as much."""
 
 
 def open_group(page: Page, session: Session, key: GroupKey, sample: int | None = None) -> None:
@@ -126,6 +129,7 @@ class GroupPage(RowPage):
         self.head()
 
     def _columns(self) -> list[Column]:
+        most = _PART if self.size.width < _WIDE else 2 * _PART
         return [
             Column("", 4),
             Column("#", 3, right=True),
@@ -134,7 +138,7 @@ class GroupPage(RowPage):
             Column("ok", 2),
             Column("tokens", 6, right=True),
             Column("end", 6),
-            *(Column(visible(name)[:9], 7) for name in self._parts),
+            *(Column(name, min(max(cell_len(name), 7), most)) for name in map(visible, self._parts)),
             Column("answer", 8, grow=1),
         ]
 
