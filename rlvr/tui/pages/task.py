@@ -111,9 +111,10 @@ class TaskPage(Page):
 
 
 def _ends(history: Sequence[GroupSummary]) -> list[GroupSummary]:
-    """The first and the last group: of training, where it was trained on twice; one where there is but one."""
+    """The first and the last group: of training, where it was trained on twice, else of models, which write tokens."""
     trained = [group for group in history if group.key.step > 0]
-    groups = trained if len(trained) > 1 else list(history)
+    of_models = [group for group in history if group.length]
+    groups = next((found for found in (trained, of_models) if len(found) > 1), list(history))
     return [groups[0], groups[-1]] if len(groups) > 1 else groups
 
 

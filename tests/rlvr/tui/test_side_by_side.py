@@ -79,18 +79,19 @@ def test_another_run_is_listed_with_what_it_shares(walk, golden):
 
 
 def test_first_and_last_answer_stand_in_the_order_of_training(walk, golden):
-    for stage in ("a-last-one", "sft"):
+    for stage in ("a-last-one", "sft", "greedy"):
         rows = [replace(sample_of(0, 9, 0, "test"), stage=stage, task_id="held-out", time=5.0)]
+        rows = [replace(row, token_ids=[], logprobs=[]) for row in rows] if stage == "greedy" else rows
         TraceWriter(golden / "traces", stage, "test").write(0, rows)
-    (golden / "config.toml").write_text('[[stage]]\nkind = "sft"\n[[stage]]\nkind = "sft"\nname = "a-last-one"\n')
+    stages = ['kind = "sft"', 'kind = "sft"\nname = "a-last-one"', 'kind = "evaluate"\nbaselines = ["greedy"]']
+    (golden / "config.toml").write_text("".join(f"[[stage]]\n{stage}\n" for stage in stages))
 
     async def steps(walk):
         await walk.press("f")
         await walk.type("task_id == 'held-out'")
         await walk.press("enter", "t")
         lines = [line for line in walk.lines() if " · test" in line and "│" not in line]
-        assert lines[0].split()[0] == "sft"
-        assert lines[1].split()[0] == "a-last-one"
+        assert [line.split()[0] for line in lines] == ["greedy", "sft", "a-last-one"]  # a baseline is no first answer
         await walk.press("c")
         walk.sees("1 sft · test", "2 a-last-one · test")
 
