@@ -1,16 +1,16 @@
 """The weights of a Hugging Face folder, read a few rows at a time.
 
-The safetensors format is a JSON head and raw numbers (github.com/huggingface/safetensors). They are read with plain
-reads, not mapped: mapped pages count as memory of the process, and numpy has no bfloat16. Nothing is unpickled.
+The numbers behind a safetensors file's head are read with plain reads, not mapped: mapped pages count as memory of the
+process, and numpy has no bfloat16. Nothing is unpickled.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rlvr.models.safetensors_head import read_head
 from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
@@ -71,17 +71,7 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
 
 
 def _of_file(file: Path) -> dict[str, StoredTensor]:
-    try:
-        with file.open("rb") as opened:
-            length = int.from_bytes(opened.read(8), "little")
-            if length > file.stat().st_size:
-                raise ValueError("it is cut short")
-            head = json.loads(opened.read(length))
-        head.pop("__metadata__", None)
-        if 8 + length + max(entry["data_offsets"][1] for entry in head.values()) != file.stat().st_size:
-            raise ValueError("it is cut short")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"model {file.parent}: {file.name} is damaged ({error}): get the model again") from None
+    start, head = read_head(file)
     for name, entry in head.items():
         if entry["dtype"] not in _SIZES:
             raise UserError(
@@ -89,7 +79,7 @@ def _of_file(file: Path) -> dict[str, StoredTensor]:
                 "export the model they were made from"
             )
     return {
-        name: StoredTensor(file, 8 + length + entry["data_offsets"][0], entry["dtype"], tuple(entry["shape"]) or (1,))
+        name: StoredTensor(file, start + entry["data_offsets"][0], entry["dtype"], tuple(entry["shape"]) or (1,))
         for name, entry in head.items()
     }
 

@@ -2,8 +2,8 @@
 
 It counts what grows with the model and the batch, not the allocator's waste or the library's own few hundred MB. The
 attention is taken to be fused (no T x T matrix is kept), and the head to be TRL's, which makes logits in tiles and
-keeps none. The coefficients were read off Qwen2 networks, tensor by tensor (`benchmarks/counted_memory.py`); the norms
-of queries and keys that Qwen3 has add up to 16 bytes a hidden value, token and layer, which are left out.
+keeps none. The coefficients were read off Qwen2 networks, tensor by tensor (`benchmarks/counted_memory.py`), and those
+of the norms of queries and keys off Qwen3.
 """
 
 from dataclasses import dataclass
@@ -88,7 +88,8 @@ def memory_estimate(
         gradients    4 N'
         optimizer    2 * 4 N'       (AdamW's two moments; 2 N' in 8 bits)
         reference    N w            (KL without an adapter)
-        activations  B T L s        with s = 40 h + 16 m in float32, 34 h + 8 m in bfloat16 (norms stay in float32)
+        activations  B T L s        with s = 40 h + 16 m in float32, 34 h + 8 m in bfloat16 (norms stay in float32);
+                                    where queries and keys have norms, 8 (Q + K) d more, or 6 (Q + K) d
                      B T (L h b + s)   where they are recomputed (on a GPU, N >= 500 M), b bytes a value between layers
         copies       2 a weight of the layers (in bfloat16 of weights in float32, kept for the backward pass)
         head         min(B T, 4096) min(V, 32768) a, 32 instead of a on a CPU; and 4 V h where it is trained
@@ -121,7 +122,8 @@ def memory_estimate(
 def _update_bytes(shape: ModelShape, work: Workload, tokens: int, arithmetic: Arithmetic) -> dict[str, int]:
     h, m, rows = shape.hidden_size, shape.mlp_size, work.rows * tokens
     in_32_bits = work.lora is None
-    layer = 34 * h + 8 * m if arithmetic.bfloat16 else 40 * h + 16 * m
+    normed = (shape.num_heads + shape.num_kv_heads) * shape.head_dim if shape.norms_heads else 0
+    layer = 34 * h + 8 * m + 6 * normed if arithmetic.bfloat16 else 40 * h + 16 * m + 8 * normed
     recomputes = work.recomputes
     if recomputes is None:
         recomputes = arithmetic.on_gpu and recomputes_activations(shape)

@@ -16,11 +16,13 @@ from rlvr_rewards.errors import UserError
 
 _SAMPLE_TASKS = 20
 _LONGEST_PROMPTS = 50
+_TEMPLATE_TOKENS = 12
+"""What a chat template adds to a prompt of one message and its answer: ChatML's marks and names of roles."""
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """The longest prompt and the longest gold of some training tasks, in tokens (without the chat template's own).
+    """The longest prompt and the longest gold of some training tasks, in tokens; the chat template's own are a guess.
 
     Attributes:
         exact: Whether the model's tokenizer counted; otherwise every byte counts as a token, the most there can be.
@@ -40,7 +42,9 @@ def sample_lengths(env: Environment, config: ModelConfig, seed: int) -> Lengths:
     count, exact = _counter(config)
     tasks = list(islice(env.rows("train", seed), _SAMPLE_TASKS))
     prompts = [sum(count(message["content"]) for message in env.messages(task)) for task in tasks]
-    return Lengths(max(prompts, default=0), max((count(env.gold(task)) for task in tasks), default=0), exact)
+    return Lengths(
+        _TEMPLATE_TOKENS + max(prompts, default=0), max((count(env.gold(task)) for task in tasks), default=0), exact
+    )
 
 
 def _counter(config: ModelConfig) -> tuple[Callable[[str], int], bool]:

@@ -14,6 +14,7 @@ from typing import Any
 from rlvr.config.schema import SCRATCH, ModelConfig, ScratchConfig
 from rlvr.models.adapters import base_of, is_adapter
 from rlvr.models.load import local_folder
+from rlvr.models.safetensors_head import read_head
 from rlvr_rewards.errors import UserError
 
 _BYTES = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2, "I64": 8, "I32": 4, "I16": 2}
@@ -29,6 +30,7 @@ class ModelShape:
         mlp_size: Width of the MLP.
         head_dim: Width of one attention head.
         context_length: Tokens of prompt and completion together.
+        norms_heads: Whether queries and keys have norms of their own (Qwen3, Gemma 3).
     """
 
     num_params: int
@@ -41,6 +43,7 @@ class ModelShape:
     num_kv_heads: int
     head_dim: int
     context_length: int
+    norms_heads: bool = False
 
     @property
     def linear_sizes(self) -> list[tuple[int, int]]:
@@ -87,7 +90,7 @@ def _downloaded(hub_id: str) -> Path | None:
 
 def scratch_shape(config: ScratchConfig) -> ModelShape:
     """The shape of a model yet to be made (with as many tokens as allowed)."""
-    sizes = {
+    sizes: dict[str, Any] = {
         "vocab_size": config.vocab_size,
         "hidden_size": config.hidden_size,
         "mlp_size": config.intermediate_size,
@@ -100,7 +103,7 @@ def scratch_shape(config: ScratchConfig) -> ModelShape:
     matrices = sum(inputs * outputs for inputs, outputs in ModelShape(0, 4, **sizes).linear_sizes)
     norms = 2 * config.hidden_size + 2 * sizes["head_dim"]
     head = config.vocab_size * config.hidden_size + config.hidden_size
-    return ModelShape(config.num_layers * (matrices + norms) + head, 4, **sizes)
+    return ModelShape(config.num_layers * (matrices + norms) + head, 4, **sizes, norms_heads=True)
 
 
 def folder_shape(folder: Path) -> ModelShape | None:
@@ -112,11 +115,12 @@ def folder_shape(folder: Path) -> ModelShape | None:
         raise UserError(f"model {folder}: it has no config.json: is it a model's folder?") from None
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"model {folder}: config.json cannot be read ({error}): get the model again") from None
-    weights = list(_weights(folder))
+    heads = [read_head(path)[1] for path in sorted(folder.glob("*.safetensors"))]
+    weights = [each for tensors in heads for each in _weights(tensors)]
     if not weights:
         raise UserError(f"model {folder}: it has no *.safetensors: get the model again, or convert its weights")
     try:
-        heads = config["num_attention_heads"]
+        num_heads = config["num_attention_heads"]
         return ModelShape(
             num_params=sum(count for count, _ in weights),
             bytes_per_weight=sum(size for _, size in weights) / sum(count for count, size in weights if size),
@@ -124,36 +128,25 @@ def folder_shape(folder: Path) -> ModelShape | None:
             hidden_size=config["hidden_size"],
             mlp_size=config["intermediate_size"],
             num_layers=config["num_hidden_layers"],
-            num_heads=heads,
-            num_kv_heads=config.get("num_key_value_heads") or heads,
-            head_dim=config.get("head_dim") or config["hidden_size"] // heads,
+            num_heads=num_heads,
+            num_kv_heads=config.get("num_key_value_heads") or num_heads,
+            head_dim=config.get("head_dim") or config["hidden_size"] // num_heads,
             context_length=config["max_position_embeddings"],
+            norms_heads=any(name.endswith("q_norm.weight") for tensors in heads for name in tensors),
         )
     except (KeyError, TypeError):
         return None
 
 
-def _weights(folder: Path) -> Iterator[tuple[int, float]]:
-    """Number of values and bytes of every tensor, from the JSON at the head of each safetensors file.
+def _weights(tensors: dict[str, dict[str, Any]]) -> Iterator[tuple[int, float]]:
+    """Number of values and bytes of every tensor of a file.
 
     Weights that bitsandbytes packed, two in a byte, come with 0 bytes, and what it needs to unpack them does not count.
     """
-    for path in sorted(folder.glob("*.safetensors")):
-        try:
-            with path.open("rb") as file:
-                length = int.from_bytes(file.read(8), "little")
-                if length > path.stat().st_size:
-                    raise ValueError("it is cut short")
-                head = json.loads(file.read(length))
-            tensors = {name: tensor for name, tensor in head.items() if name != "__metadata__"}
-            if 8 + length + max(tensor["data_offsets"][1] for tensor in tensors.values()) != path.stat().st_size:
-                raise ValueError("it is cut short")
-            packed = {name for name in tensors if f"{name}.absmax" in tensors}
-            for name, tensor in tensors.items():
-                count = prod(tensor["shape"])
-                if name in packed:
-                    yield 2 * count, 0
-                elif name.rpartition(".")[0] not in packed and name.rpartition(".quant_state")[0] not in packed:
-                    yield count, count * _BYTES.get(tensor["dtype"], 1)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"model {folder}: {path.name} is damaged ({error}): get the model again") from None
+    packed = {name for name in tensors if f"{name}.absmax" in tensors}
+    for name, tensor in tensors.items():
+        count = prod(tensor["shape"])
+        if name in packed:
+            yield 2 * count, 0
+        elif name.rpartition(".")[0] not in packed and name.rpartition(".quant_state")[0] not in packed:
+            yield count, count * _BYTES.get(tensor["dtype"], 1)

@@ -103,30 +103,34 @@ def test_recomputing_as_the_stage_was_told_to(recomputes):
     assert got["copies"] == (0 if recomputes else 2 * QWEN_7B.layer_params)
 
 
-@pytest.mark.parametrize(("bfloat16", "of_hidden", "of_mlp"), [(False, 40, 16), (True, 34, 8)])
-def test_what_a_layer_of_qwen2_keeps_for_the_backward_pass(bfloat16, of_hidden, of_mlp):
+@pytest.mark.parametrize("name", ["Qwen2", "Qwen3"])
+@pytest.mark.parametrize(("bfloat16", "of_hidden", "of_mlp", "of_heads"), [(False, 40, 16, 8), (True, 34, 8, 6)])
+def test_what_a_layer_keeps_for_the_backward_pass(name, bfloat16, of_hidden, of_mlp, of_heads):
     kept = {
-        (layers, tokens): kept_bytes(layers, tokens, bfloat16)
+        (layers, tokens): kept_bytes(name, layers, tokens, bfloat16)
         for layers, tokens in ((1, 32), (2, 32), (1, 64), (2, 64))
     }
     a_layer = {tokens: kept[2, tokens] - kept[1, tokens] for tokens in (32, 64)}  # without embeddings and the last norm
-    assert (a_layer[64] - a_layer[32]) / 64 == pytest.approx(of_hidden * 64 + of_mlp * 160, rel=0.03)
+    normed = 2 * 64 if name == "Qwen3" else 0
+    expected = of_hidden * 64 + of_mlp * 160 + of_heads * normed
+    assert (a_layer[64] - a_layer[32]) / 64 == pytest.approx(expected, rel=0.03)
 
 
-def kept_bytes(num_layers, num_tokens, bfloat16):
+def kept_bytes(name, num_layers, num_tokens, bfloat16):
     """What autograd keeps of a forward pass of two rows, the weights themselves left out."""
     import torch
-    from transformers import Qwen2Config, Qwen2Model
+    import transformers
 
-    config = Qwen2Config(
+    config = getattr(transformers, f"{name}Config")(
         vocab_size=64,
         hidden_size=64,
         intermediate_size=160,
         num_hidden_layers=num_layers,
         num_attention_heads=4,
         num_key_value_heads=4,
+        head_dim=16,
     )
-    model = Qwen2Model(config).train()
+    model = getattr(transformers, f"{name}Model")(config).train()
     found = {weights.untyped_storage().data_ptr(): 0 for weights in model.parameters()}
     kept = []
 
