@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from random_model import SHAPES, TIED
+from random_model import SHAPES, TIED, qwen2_config
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -145,21 +145,12 @@ def _update(case: Case, forward: Callable[..., Any]) -> None:
 def _model(case: Case) -> tuple[torch.nn.Module, Callable[..., Any]]:
     """The network in training, and its forward with TRL's head."""
     from peft import get_peft_model
-    from transformers import Qwen2Config, Qwen2ForCausalLM
+    from transformers import Qwen2ForCausalLM
     from trl.trainer.utils import add_fused_lm_head
 
     from rlvr.models.adapters import peft_config
 
-    sizes = SHAPES[case.size]
-    config = Qwen2Config(
-        vocab_size=sizes["vocab"],
-        hidden_size=sizes["hidden_size"],
-        intermediate_size=sizes["intermediate_size"],
-        num_hidden_layers=sizes["layers"],
-        num_attention_heads=sizes["heads"],
-        num_key_value_heads=sizes["kv_heads"],
-        tie_word_embeddings=case.size in TIED,
-    )
+    config = qwen2_config(case.size)
     torch.set_default_dtype(torch.bfloat16 if case.lora else torch.float32)
     model: Any = Qwen2ForCausalLM(config)
     torch.set_default_dtype(torch.float32)

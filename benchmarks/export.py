@@ -14,7 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any
+
+from random_model import make_random_model
 
 ROUNDS = 3
 ALLOWED_GB, ALLOWED_RATIO = 3.0, 2.0
@@ -113,30 +114,7 @@ def synced(path: Path) -> None:
 
 
 def make_model(folder: Path, _: Path) -> float:
-    """The shape of Qwen2.5-0.5B in float32, with a small tokenizer under an embedding of the real size."""
-    import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
-
-    from rlvr.config.schema import ScratchConfig
-    from rlvr.models.scratch import corpus, make_tokenizer
-    from rlvr_envs import make
-
-    tokenizer: Any = make_tokenizer(list(corpus(make("arithmetic"), 0)), ScratchConfig())
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=151_936,
-        hidden_size=896,
-        intermediate_size=4864,
-        num_hidden_layers=24,
-        num_attention_heads=14,
-        num_key_value_heads=2,
-        max_position_embeddings=32_768,
-        tie_word_embeddings=True,
-        eos_token_id=int(tokenizer.eos_token_id),
-        bos_token_id=None,
-    )
-    Qwen2ForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    make_random_model("0.5B", folder, "float32")
     return 0.0
 
 

@@ -22,6 +22,7 @@ from rlvr.models.room import sample_lengths
 from rlvr.models.shape import shape_of
 from rlvr.pipeline.environment import prepare_process, quiet_libraries
 from rlvr.pipeline.folder import RunFolder
+from rlvr.pipeline.peak import forget_peak, peak_memory
 from rlvr.pipeline.plan import check
 from rlvr.pipeline.run import BASE, SCRATCH, Run
 from rlvr.stages import STAGES
@@ -61,7 +62,8 @@ def _measure(config: RunConfig, path: Path) -> None:
 
 
 def _measure_stage(stage: StageConfig, run: Run) -> None:
-    before, started = _reset_peak(), time.perf_counter()
+    _give_back_what_is_free()
+    before, started = _held(), time.perf_counter()
     STAGES.get(stage.kind).run(stage, run)
     seconds = time.perf_counter() - started
     peak, reserved, left = _peak(), _reserved(), _held()
@@ -105,41 +107,31 @@ def _device() -> str:
     )
 
 
-def _reset_peak() -> int:
-    """Forgets the peak so far; bytes held now."""
+def _give_back_what_is_free() -> None:
     import torch
 
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
     else:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM; see proc(5)
-    return _held()
 
 
 def _held() -> int:
-    import torch
-
-    return torch.cuda.memory_allocated() if torch.cuda.is_available() else _resident("VmRSS")
+    """Bytes held now: the peak, once that so far is forgotten."""
+    forget_peak()
+    return _peak()
 
 
 def _peak() -> int:
-    import torch
-
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else _resident("VmHWM")
+    found = peak_memory()
+    return found.get("gpu", found["cpu"])
 
 
 def _reserved() -> str:
     import torch
 
     return f"{torch.cuda.max_memory_reserved() / MIB:,.0f}" if torch.cuda.is_available() else ""
-
-
-def _resident(name: str) -> int:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{name}:")) * 1024
 
 
 if __name__ == "__main__":

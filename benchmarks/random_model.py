@@ -9,6 +9,7 @@ ever ends a turn, so that every completion takes its whole budget: the worst cas
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 CONTEXT = 32_768
 SHAPES = {
@@ -42,34 +43,45 @@ def main() -> None:
     make_random_model(args.size, args.folder)
 
 
-def make_random_model(size: str, folder: Path) -> None:
-    """Saves model and tokenizer of one of `SHAPES` into a folder, in bfloat16 as the published ones are."""
-    import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
+def qwen2_config(size: str, **settings: Any) -> Any:
+    """The config of one of `SHAPES`."""
+    from transformers import Qwen2Config
 
-    from rlvr.config.schema import ScratchConfig
-    from rlvr.models.scratch import corpus, make_tokenizer
-    from rlvr_envs import make
-
-    texts = [text for name in ("arithmetic", "scheduling") for text in corpus(make(name), 0)]
-    tokenizer = make_tokenizer(texts, ScratchConfig(vocab_size=2048, context_length=CONTEXT))
     sizes = SHAPES[size]
-    config = Qwen2Config(
+    return Qwen2Config(
         vocab_size=sizes["vocab"],
         hidden_size=sizes["hidden_size"],
         intermediate_size=sizes["intermediate_size"],
         num_hidden_layers=sizes["layers"],
         num_attention_heads=sizes["heads"],
         num_key_value_heads=sizes["kv_heads"],
-        max_position_embeddings=CONTEXT,
         tie_word_embeddings=size in TIED,
-        eos_token_id=int(tokenizer.eos_token_id),  # pyright: ignore[reportArgumentType]
-        pad_token_id=int(tokenizer.pad_token_id),  # pyright: ignore[reportArgumentType]
-        dtype=torch.bfloat16,
+        **settings,
+    )
+
+
+def make_random_model(size: str, folder: Path, dtype: str = "bfloat16") -> None:
+    """Saves model and tokenizer of one of `SHAPES` into a folder, by default in bfloat16 as the published ones are."""
+    import torch
+    from transformers import Qwen2ForCausalLM
+
+    from rlvr.config.schema import ScratchConfig
+    from rlvr.models.scratch import corpus, make_tokenizer
+    from rlvr_envs import make
+
+    texts = [text for name in ("arithmetic", "scheduling") for text in corpus(make(name), 0)]
+    tokenizer: Any = make_tokenizer(texts, ScratchConfig(vocab_size=2048, context_length=CONTEXT))
+    config = qwen2_config(
+        size,
+        max_position_embeddings=CONTEXT,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        dtype=getattr(torch, dtype),
     )
     torch.manual_seed(0)
     previous = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)
+    torch.set_default_dtype(getattr(torch, dtype))
     try:
         model = Qwen2ForCausalLM(config)
     finally:
