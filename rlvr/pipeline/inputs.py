@@ -84,9 +84,11 @@ def _env_files(config: RunConfig) -> Iterator[Path]:
 
 
 def _stage_files(stage: StageConfig) -> Iterator[Path]:
-    for source in getattr(stage, "data", ()):
-        if source.file:
-            yield from _data_files(str(source.file))
+    """The files that a stage names: its data, as sources or, in a stage of the user's own, as a path or several."""
+    data = getattr(stage, "data", None) or ()
+    for source in [data] if isinstance(data, str | Path) else data:
+        if file := getattr(source, "file", source):
+            yield from _data_files(str(file))
     yield from _data_files(str(getattr(getattr(stage, "spectrum", None), "parameters", None) or ""))
 
 

@@ -70,3 +70,16 @@ def test_a_folder_is_known_by_names_and_contents(tmp_path):
     renamed = hash_of(tmp_path)
     (tmp_path / "b").write_text("2")
     assert len({before, renamed, hash_of(tmp_path)}) == 3
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_data_of_a_stage_of_the_users_own_is_a_path_too(tmp_path, as_list):
+    from rlvr.stages.evaluate import EvaluateStageConfig
+
+    class Own(EvaluateStageConfig):
+        data: str | list[str]
+
+    path = str(tmp_path / "demos.jsonl")
+    config = config_of(tmp_path)
+    stage = Own(kind="evaluate", name="own", models=("base",), data=[path] if as_list else path)
+    assert f"file {path}" in input_hashes(stage, config, {})
