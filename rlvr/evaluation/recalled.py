@@ -1,6 +1,7 @@
 """What an earlier evaluation measured, read back from its traces: for a paired difference across two evaluations."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,25 @@ from rlvr.traces.store import read_shards, shards
 
 _COLUMNS = ("task_id", "group", "reward", "success", "parts", "errors", "info")
 
-Policy = tuple[str, str]
-"""The name of a policy, and the split that it was evaluated on."""
+
+@dataclass(frozen=True)
+class Recalled:
+    """An evaluation of a policy: the run's folder of traces, the policy's name, and the split that it was given."""
+
+    traces: Path
+    policy: str
+    split: str
 
 
-def recalled_difference(traces: Path, ours: Policy, theirs: Policy, metric: str, seed: int) -> Estimate | None:
+def recalled_difference(ours: Recalled, theirs: Recalled, metric: str, seed: int) -> Estimate | None:
     """How much better one policy did than another on the same tasks; `None` where their traces do not say.
 
     Args:
-        traces: The run's folder of traces.
-        ours, theirs: The policies; positive where the first is better.
+        ours, theirs: The evaluations; positive where the first is better.
         metric: `success`, `score`, `parts.NAME`, or a number of the environment's info.
         seed: Of the run.
     """
-    found = [_values(traces, policy, metric) for policy in (ours, theirs)]
+    found = [_values(each, metric) for each in (ours, theirs)]
     if not all(found) or [*found[0]] != [*found[1]]:
         return None
     values = [list(each.values()) for each in found]
@@ -32,10 +38,11 @@ def recalled_difference(traces: Path, ours: Policy, theirs: Policy, metric: str,
     return paired_difference(values[0], values[1], seed)
 
 
-def _values(traces: Path, policy: Policy, metric: str) -> dict[tuple[int, str], list[float]]:
+def _values(evaluation: Recalled, metric: str) -> dict[tuple[int, str], list[float]]:
     """The values of the samples of each task, by the task's number and id."""
     found: dict[tuple[int, str], list[float]] = {}
-    for _, table in read_shards(shards(traces, *policy), lambda line: None, _COLUMNS):
+    found_shards = shards(evaluation.traces, evaluation.policy, evaluation.split)
+    for _, table in read_shards(found_shards, lambda line: None, _COLUMNS):
         for row in table.to_pylist():
             values = found.setdefault((row["group"], row["task_id"]), [])
             value = _value(row, metric)

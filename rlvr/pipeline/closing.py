@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rlvr.config.schema import BASE, RunConfig, StageConfig
-from rlvr.evaluation.recalled import recalled_difference
+from rlvr.evaluation.recalled import Recalled, recalled_difference
 from rlvr.evaluation.results import ResultRow, difference
 from rlvr.pipeline.folder import RunFolder, read_entries
 from rlvr.pipeline.space import size_text
@@ -136,7 +136,7 @@ def _change(
     while before := made_from.get(name):
         if found := _find(results, policy, difference(metric, before)):
             change = found["mean"], found["ci_low"], found["ci_high"]
-        elif made := recalled_difference(traces, policy, (before, split), metric, seed):
+        elif made := recalled_difference(Recalled(traces, *policy), Recalled(traces, before, split), metric, seed):
             change = made.mean, made.ci_low, made.ci_high
         else:
             name = before

@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from rlvr.evaluation.recalled import recalled_difference
+from rlvr.evaluation.recalled import Recalled, recalled_difference
 from rlvr.pipeline.closing import show_closing
 from rlvr.pipeline.metrics import num_tokens
 
@@ -52,7 +52,8 @@ def test_a_run_ends_with_a_row_for_each_stage(finished):
 def test_a_difference_recalled_from_traces_is_that_of_the_evaluation(finished, metric):
     results = json.loads((finished.run_dir / "results.json").read_text())
     row = next(row for row in results if row["stage"] == "grpo" and row["metric"] == f"{metric}-sft")
-    found = recalled_difference(finished.run_dir / "traces", ("grpo", "test"), ("sft", "test"), metric, 0)
+    ours, theirs = (Recalled(finished.run_dir / "traces", stage, "test") for stage in ("grpo", "sft"))
+    found = recalled_difference(ours, theirs, metric, 0)
     assert found is not None
     assert (found.mean, found.ci_low, found.ci_high, found.n) == (row["mean"], row["ci_low"], row["ci_high"], row["n"])
 
