@@ -21,7 +21,7 @@ _PICTURES: dict[str, Sequence[str]] = {
     "traces-groups": ("enter", "s", "down", "enter"),
     "traces-group": ("enter", "w"),
     "traces-compare": ("c",),
-    "traces-heat": ("escape", "b", "enter", "h", *["right"] * 6),
+    "traces-heat": ("escape", "b", "enter", "h", *["right"] * 4),
 }
 """Each picture, and the keys from the one before it."""
 
