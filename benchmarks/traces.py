@@ -252,14 +252,18 @@ def writing(folder: Path) -> None:
         logprobs=[-0.5] * 25, finish_reason="stop", parts={"optimum_ratio": 0.5, "success": 0.0}, errors={}, reward=0.5,
         success=False, seed=1, policy_version=0, prompt_tokens=29, sample_s=0.1, reward_s=0.1, time=1.7e9,
     )  # fmt: skip
-    rows = [TraceRow(**{**vars(row), "group": n // 16, "sample": n % 16}) for n in range(256)]
-    writer, times = TraceWriter(folder / "traces", "grpo", "train"), []
-    for step in range(1, 201):
-        started = time.process_time()
-        writer.write(step, rows)
-        times.append(time.process_time() - started)
-    median = 1000 * sorted(times)[len(times) // 2]
-    print(f"\n## Writing\n\n256 rows of a quickstart step: {median:.1f} ms of CPU time, median of {len(times)} steps")
+    recorded = {"entropies": [0.5] * 25, "alternatives": [[(n, -1.5), (n + 1, -2.5), (n + 2, -3.5)] for n in range(25)]}
+    print("\n## Writing\n")
+    for title, more in (("256 rows of a quickstart step", {}), ("with 3 alternatives of every token", recorded)):
+        rows = [TraceRow(**{**vars(row), **more, "group": n // 16, "sample": n % 16}) for n in range(256)]
+        writer, times = TraceWriter(folder / "traces", "grpo", "train"), []
+        for step in range(1, 201):
+            started = time.process_time()
+            writer.write(step, rows)
+            times.append(time.process_time() - started)
+        size = Shard.of(folder / "traces", "grpo", "train", 1).path.stat().st_size
+        median = 1000 * sorted(times)[len(times) // 2]
+        print(f"{title}: {median:.1f} ms of CPU time, median of {len(times)} steps; {size / 1000:.0f} KB a step")
 
 
 def heading(title: str, make: Callable[[], None]) -> None:
