@@ -65,13 +65,14 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory):
-    """A run made by the quickstart, every stage of it cut to a few steps."""
+    """A run made by the quickstart, its stages cut short; its SFT only so far that its samples differ in reward."""
     folder = tmp_path_factory.mktemp("quickstart") / "runs" / "quickstart"
     config = tomllib.loads((Path(__file__).parents[3] / "configs" / "quickstart.toml").read_text())
-    short = ["threads=1", "stage.export.margin=100"]
+    short = ["threads=1", "stage.export.margin=100", "stage.dpo.num_tasks=100"]
     for stage in config["stage"]:
         name = stage.get("name", stage["kind"])
-        short += [f"stage.{name}.steps=2"] if stage["kind"] in ("sft", "dpo", "grpo") else []
+        steps = 100 if name == "sft" else 2
+        short += [f"stage.{name}.steps={steps}"] if stage["kind"] in ("sft", "dpo", "grpo") else []
         short += [f"stage.{name}.num_tasks=4"] if stage["kind"] in ("evaluate", "export") else []
     assert (
         main(["run", "quickstart", "--run-dir", str(folder), *(word for each in short for word in ("--set", each))])
