@@ -1,11 +1,9 @@
 """What DPO and ORPO share: preferences, given or from sampled groups of the model itself, as TRL's dataset."""
 
-import json
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -16,19 +14,19 @@ from rlvr.data.pairs import Candidate, Group, Pair, Pairing, pairs_of
 from rlvr.data.preferences import Preference, read_preferences
 from rlvr.data.sources import GOLDS, DataSources, check_weights, describe
 from rlvr.models.memory import Workload
+from rlvr.pipeline.own_data import record, with_own_data
 from rlvr.pipeline.own_groups import (
     GroupsConfig,
     begin_groups,
     check_groups,
-    data_file,
     groups_plan,
+    refuse_several,
     rows_at_once,
     sampled_groups,
 )
 from rlvr.pipeline.stage import StageResult
 from rlvr.pipeline.training import TrainingConfig
 from rlvr.pipeline.training_stage import Start, TrainingStage
-from rlvr.replacing import write_json, write_text
 from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
@@ -93,6 +91,11 @@ class PreferenceStage(TrainingStage):
             check_groups(config, run)
 
     @classmethod
+    def check_processes(cls, config: PreferenceConfig) -> None:
+        if not config.data:
+            refuse_several(config.name)
+
+    @classmethod
     def rehearse(cls, config: PreferenceConfig, run: "Run") -> None:
         super().rehearse(config, run)
         for source in config.data:
@@ -130,11 +133,7 @@ class PreferenceStage(TrainingStage):
     @classmethod
     def run(cls, config: Any, run: "Run") -> StageResult:
         result = super().run(config, run)
-        if config.data:
-            return result
-        numbers = json.loads(_numbers_file(config, run).read_text(encoding="utf-8"))
-        files = (*result.files, data_file(run, config.name))
-        return replace(result, metrics={**result.metrics, **numbers}, files=files)
+        return result if config.data else with_own_data(result, run, config.name)
 
 
 def _check_data(config: PreferenceConfig) -> None:
@@ -182,20 +181,14 @@ def _from_groups(config: PreferenceConfig, run: "Run", start: Start) -> Sequence
     numbers = found.numbers() | {"pairs": len(kept), "dropped/merged_with_prompt": len(preferences) - len(kept)}
     if not kept:
         raise UserError(f"stage {config.name}: every pair merges with its prompt in tokens: train longer before")
-    write_json(_numbers_file(config, run), numbers)
+    learned = kept[: config.num_pairs]
+    record(run, config.name, map(_columns, learned), numbers)
     run.console.print(
         f"[dim]{config.name}: {len(kept)} pairs from {len(plan.tasks)} groups, "
         f"margin {numbers['reward_margin']:.2f}, "
         f"the better {numbers['chosen_longer_tokens']:+.1f} tokens longer on average{without}[/]"
     )
-    preferences = kept[: config.num_pairs]
-    lines = (json.dumps(_columns(preference), ensure_ascii=False) + "\n" for preference in preferences)
-    write_text(data_file(run, config.name), "".join(lines))
-    return preferences
-
-
-def _numbers_file(config: PreferenceConfig, run: "Run") -> Path:
-    return run.folder.checkpoints / config.name / "pairs.json"
+    return learned
 
 
 def _paired(config: PreferenceConfig, groups: "Iterable[list[Sampled]]") -> Pairing:

@@ -5,14 +5,12 @@ Each round samples from the model of the round before, and trains the model that
 however often it was sampled; of a task only a few are; and tasks that the evaluation asks are left out.
 """
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -23,18 +21,18 @@ from rlvr.data.samples import Asked, Sample, Verdict, verified, words_of
 from rlvr.models.chat import reads_back
 from rlvr.models.memory import Workload
 from rlvr.pipeline.imitation import Examples, ImitationConfig, ImitationStage
+from rlvr.pipeline.own_data import record, with_own_data
 from rlvr.pipeline.own_groups import (
     GroupsConfig,
     begin_groups,
     check_groups,
-    data_file,
     groups_plan,
+    refuse_several,
     rows_at_once,
     sampled_groups,
 )
 from rlvr.pipeline.stage import StageResult
 from rlvr.pipeline.training_stage import Start
-from rlvr.replacing import write_json, write_text
 from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
@@ -87,6 +85,10 @@ class RFTStage(ImitationStage):
             raise UserError(f'stage {config.name}: a sample is one turn: write learn = "completion" (or "all")')
 
     @classmethod
+    def check_processes(cls, config: RFTStageConfig) -> None:
+        refuse_several(config.name)
+
+    @classmethod
     def work(cls, config: RFTStageConfig) -> str:
         rounds = f"{config.rounds} x " if config.rounds > 1 else ""
         own = f"{config.num_tasks} x {config.group_size} samples"
@@ -112,9 +114,7 @@ class RFTStage(ImitationStage):
             )
             if number == config.rounds or not (run.folder.models / name).exists():
                 result = super().run(this, run)
-        numbers = json.loads(_counts_file(run, config.name).read_text(encoding="utf-8"))
-        files = (*result.files, data_file(run, config.name))
-        return replace(result, metrics={**result.metrics, **numbers}, files=files)
+        return with_own_data(result, run, config.name)
 
     @classmethod
     def examples(cls, config: Round, run: "Run", start: Start) -> Examples:
@@ -183,16 +183,10 @@ def _asked(run: "Run") -> Asked:
 
 
 def _record(run: "Run", config: Round, kept: Sequence[Sample], counts: Counter[Verdict]) -> None:
-    """Writes what is learned, in a form that `data` of another stage reads, and the counts."""
-    lines = (
+    """Keeps what is learned, and how much was dropped for what."""
+    rows = (
         {"prompt": s.prompt, "completion": [{"role": "assistant", "content": s.text}], "task_id": s.task_id}
         for s in kept
     )
-    write_text(data_file(run, config.of), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     dropped = {f"dropped/{verdict}": counts[verdict] for verdict in Verdict if verdict is not Verdict.KEPT}
-    numbers = {"sampled": counts.total(), "kept": counts[Verdict.KEPT], **dropped}
-    write_json(_counts_file(run, config.of), numbers)
-
-
-def _counts_file(run: "Run", stage: str) -> Path:
-    return run.folder.checkpoints / stage / "counts.json"
+    record(run, config.of, rows, {"sampled": counts.total(), "kept": counts[Verdict.KEPT], **dropped})
