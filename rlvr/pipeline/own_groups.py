@@ -12,7 +12,9 @@ from pydantic import Field
 
 from rlvr.config.schema import RunConfig
 from rlvr.models.room import check_budget
+from rlvr.pipeline.processes import num_processes
 from rlvr.pipeline.sampling import SamplingConfig, check_sampling
+from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
     from rlvr.engine.group_samples import GroupPlan, Sampled
@@ -38,6 +40,19 @@ def check_groups(config: GroupsConfig, run: RunConfig) -> None:
     """Refuses settings of sampling that cannot work here, and a budget that leaves no room for a prompt."""
     check_sampling(config)
     check_budget(config.name, config.max_new_tokens, run.model)
+
+
+def refuse_several(stage: str) -> None:
+    """Refuses several processes, of which each would sample all groups.
+
+    Raises:
+        UserError: There are several.
+    """
+    if num_processes() > 1:
+        raise UserError(
+            f"stage {stage} samples groups before it learns, which one process does so far: run it without torchrun or "
+            "accelerate launch; the same command under them goes on with the stages after it"
+        )
 
 
 def rows_at_once(config: GroupsConfig) -> int:

@@ -1,0 +1,177 @@
+"""Several processes of one run, as `torchrun` and `accelerate launch` start them: who does what, and how they wait.
+
+The first process (rank 0) owns the run's folder, the screen and every stage that does not train; the others wait for
+it, take part where a stage trains, and say nothing but what went wrong with them. Waiting goes over gloo, so that no
+GPU spins meanwhile, and has no end of its own: an evaluation may take hours, and a process that dies closes its
+connections.
+Not here: gradients and the rows of a step, which are accelerate's and TRL's to deal out.
+
+Nothing heavy is imported before several processes are connected; alone, every function here does its work at once.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+from rlvr.config.schema import RunConfig
+from rlvr_envs.seeds import content_id
+from rlvr_rewards.errors import UserError
+
+T = TypeVar("T")
+
+_PATIENCE = timedelta(days=30)
+"""How long a process waits for the first one; a dead one is noticed at once."""
+_LIBRARIES = ("rlvr", "torch", "transformers", "trl", "accelerate", "peft")
+_SPOKEN_FOR_S = 3.0
+
+
+def rank() -> int:
+    """The number of this process, from 0, over all machines."""
+    return int(os.environ.get("RANK", "0")) if num_processes() > 1 else 0
+
+
+def num_processes() -> int:
+    """Of the run, over all machines."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def num_local_processes() -> int:
+    """Of the run, on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if num_processes() > 1 else 1
+
+
+def is_first() -> bool:
+    """Whether this process owns the run's folder."""
+    return rank() == 0
+
+
+@contextmanager
+def connected(config: RunConfig) -> Iterator[None]:
+    """Connects the processes of a run, and lets go of them at the end.
+
+    Raises:
+        UserError: They were not started with the same config, or not with the same versions.
+    """
+    if num_processes() == 1:
+        yield
+        return
+    import torch
+    from accelerate import PartialState
+
+    PartialState(cpu=not torch.cuda.is_available())
+    _waiting()
+    _refuse_differing(config)
+    yield
+    torch.distributed.destroy_process_group()  # not after an error: others may be in the middle of something
+
+
+def told(value: T | None = None) -> T:
+    """The first process's value, in every process; the others wait for it."""
+    box: list[Any] = [value]
+    if num_processes() > 1:
+        import torch.distributed as dist
+
+        dist.broadcast_object_list(box, src=0, group=_waiting())
+    return box[0]
+
+
+def by_first(work: Callable[[], T]) -> T:
+    """What the first process's work gives, in every process; the others wait."""
+    return told(work() if is_first() else None)
+
+
+@contextmanager
+def one_by_one() -> Iterator[None]:
+    """Each process in turn, the first one first; what it leaves in the run's folder the others find."""
+    for _ in range(rank()):
+        wait()
+    yield
+    for _ in range(num_processes() - rank()):
+        wait()
+
+
+def wait() -> None:
+    """Until every process has come here."""
+    if num_processes() > 1:
+        import torch.distributed as dist
+
+        dist.barrier(group=_waiting())
+
+
+def agreed(number: int | None) -> int | None:
+    """The greatest number that any process has; `None` where none has one. A process that stops stops them all."""
+    if num_processes() == 1:
+        return number
+    import torch
+    import torch.distributed as dist
+
+    found = torch.tensor(-1 if number is None else number)
+    dist.all_reduce(found, dist.ReduceOp.MAX, group=_waiting())
+    return None if found < 0 else int(found)
+
+
+def everyone(value: T) -> list[T]:
+    """The values of all processes, by their numbers."""
+    if num_processes() == 1:
+        return [value]
+    import torch.distributed as dist
+
+    box: list[Any] = [None] * num_processes()
+    dist.all_gather_object(box, value, group=_waiting())
+    return box
+
+
+def lost(error: BaseException) -> bool:
+    """Whether an error says that another process ended or does not answer."""
+    if num_processes() == 1:
+        return False
+    from torch.distributed import DistError
+
+    if isinstance(error, DistError):
+        return True
+    says = str(error).lower()
+    return "gloo" in says or "nccl" in says or "connection closed by peer" in says or "connection reset by peer" in says
+
+
+def let_first_speak() -> None:
+    """Where this is not the first process and something went wrong: leaves it to the first one to say so.
+
+    What all processes run into, such as a mistake in the config, is so said once: the first one says it and ends, and
+    its launcher then ends this one, in here. Where the first one has nothing to say, this one goes on after seconds.
+    """
+    if is_first():
+        return
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(_SPOKEN_FOR_S)
+    print(f"process {rank()} of {num_processes()}: ", end="", file=sys.stderr)
+
+
+@cache
+def _waiting() -> Any:
+    import torch.distributed as dist
+
+    return dist.new_group(backend="gloo", timeout=_PATIENCE)
+
+
+def _refuse_differing(config: RunConfig) -> None:
+    own = {name: version(name) for name in _LIBRARIES} | {"config": content_id(config.model_dump(mode="json"))}
+    first, *others = everyone(own)
+    for number, other in enumerate(others, start=1):
+        for name in own:
+            if other[name] != first[name]:
+                raise _differing(number, name, other[name], first[name])
+
+
+def _differing(number: int, name: str, its: str, firsts: str) -> UserError:
+    if name == "config":
+        return UserError(
+            f"process {number} has another config than process 0: start all with the same file and the same --set"
+        )
+    return UserError(f"process {number} has {name} {its}, process 0 has {firsts}: install the same versions everywhere")
