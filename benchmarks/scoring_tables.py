@@ -15,84 +15,26 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from random import Random
 from statistics import fmean
 from typing import Any
 
+from rlvr.audit.answer import cut
+from rlvr.audit.case import Case, Write, make_cases
+from rlvr.audit.mutations import KEEPS, LOSES
+from rlvr.audit.policy import POLICIES, Policy
 from rlvr_envs import Environment, Task, make
-from rlvr_envs.library.gsm8k import SYSTEM
 from rlvr_envs.scheduling.generator import Tier
 from rlvr_envs.seeds import derive_random
 from rlvr_rewards.numerals import read_number
 
 GSM8K = "../shared/data/gsm8k"
 GENERATED = (*(f"scheduling?tier={tier}" for tier in Tier), "arithmetic", "countdown")
-SCALES = (
-    "hundred",
-    "thousand",
-    "thousands",
-    "million",
-    "millions",
-    "dozen",
-    "dozens",
-    "k",
-    "bn",
-    "tenths",
-    "thirds",
-    "point five",
-)
-CHANGES = ("squared", "times two", "multiplied by two", "divided by two", "plus one", "minus one", "doubled", "halved")
-DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LONG = 20_000
 _MARK = re.compile(r"<<[^<>]*=([^<>]*)>>")
-_GARBAGE = "abc 0123456789<>/\\$#{}\n\x00\x07\x1b\x7f\u200b\u2028\ud800é中🙂"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One problem and what a wrong answer can be made of.
-
-    Attributes:
-        thought: The gold completion's think block.
-        answer: The gold number as text, without commas; `number` is its value.
-        other: Another problem's answer.
-    """
-
-    task: Task
-    thought: str
-    answer: str
-    number: Any
-    other: str
-
-    def form(self, text: str) -> str:
-        """The asked form, with this as the answer."""
-        return f"{self.thought}\n<answer>{text}</answer>"
-
-
-Write = Callable[[Case, Random], "str | None"]
-"""A completion for a case, or `None` where this problem does not lend itself to it."""
-
-
-def _different(case: Case, text: str | None) -> str | None:
-    """The asked form with another number; `None` where it is the right one after all (ten times 0)."""
-    return None if text is None or read_number(text) == case.number else case.form(text)
-
-
-def _swapped(text: str) -> str:
-    return text[:-2] + text[-1] + text[-2] if len(text) > 1 else text
-
-
-def _flipped(text: str) -> str:
-    return text[1:] if text.startswith("-") else f"-{text}"
-
-
-def _inserted(text: str, random: Random, characters: str) -> str:
-    at = random.randrange(len(text) + 1)
-    return text[:at] + random.choice(characters) + text[at:]
 
 
 def _first_mark(case: Case) -> str | None:
@@ -100,77 +42,54 @@ def _first_mark(case: Case) -> str | None:
     return next((mark for mark in marks if read_number(mark) not in (None, case.number)), None)
 
 
-def _question_number(case: Case) -> str | None:
-    return next((n for n in re.findall(r"\d+", case.task["question"]) if read_number(n) != case.number), None)
+def _not_by_chance(policy: Policy) -> Write:
+    """The policy where it is wrong: what knows nothing of gold may be right by chance."""
 
+    def write(case: Case, random: Random) -> str | None:
+        text = policy(case, random)
+        return None if text is None or (policy.blind and case.equals_gold(cut(text).answer)) else text
+
+    return write
+
+
+NOT_AS_ASKED: dict[str, Write] = {
+    # another number in the asked form
+    "a tenth, as a power": lambda c, r: c.form(f"{c.plain}e-1") if c.number else None,
+    "a step on the way": lambda c, r: c.form(mark) if (mark := _first_mark(c)) else None,
+    # the right number, blurred
+    "an equation": lambda c, r: c.form(f"x = {c.plain}"),
+    "a sum not worked out": lambda c, r: c.form(f"{int(c.plain) - 1}+1"),
+    "NaN, infinity and overflow": lambda c, r: c.form(r.choice(("nan", "inf", "-inf", "Infinity", "1e999", "1/0"))),
+    "boxed inside the tag": lambda c, r: c.form(rf"\boxed{{{c.plain}}}"),
+    # the right number in another form
+    "the answer twice": lambda c, r: c.form(c.plain) + c.pieces.marked(c.plain),
+    "a bare number": lambda c, r: c.plain,
+    "a sentence without the tag": lambda c, r: f"{c.pieces.thought}\nThe answer is {c.plain}.",
+    "the published #### form": lambda c, r: c.task["answer"],
+    "#### instead of the tag": lambda c, r: f"{c.pieces.thought}\n#### {c.plain}",
+    "boxed instead of the tag": lambda c, r: rf"{c.pieces.thought} \boxed{{{c.plain}}}",
+    "answer, then thought": lambda c, r: c.pieces.marked(c.plain) + c.pieces.thought,
+    "another thought behind it": lambda c, r: f"{c.gold}<think>or not</think>",
+    "another tag": lambda c, r: c.gold.replace("answer>", r.choice(("result>", "Answer>", "ANSWER>", "a>"))),
+    "the instructions, filled in": lambda c, r: f"Between <think> and </think>, <answer> and </answer>: {c.plain}",
+}
+"""What `gsm8k` counts as wrong and another task might not."""
 
 WRONG: dict[str, Write] = {
-    # another number in the asked form
-    "another row's answer": lambda c, r: _different(c, c.other),
-    "one too many": lambda c, r: c.form(f"{int(c.number) + 1}"),
-    "one too few": lambda c, r: c.form(f"{int(c.number) - 1}"),
-    "sign flipped": lambda c, r: _different(c, _flipped(c.answer)),
-    "ten times": lambda c, r: _different(c, f"{c.answer}0"),
-    "a tenth": lambda c, r: _different(c, f"{c.answer}e-1"),
-    "a half too much": lambda c, r: c.form(f"{c.answer}.5"),
-    "a billionth too much": lambda c, r: c.form(f"{c.answer}.000000001"),
-    "last digits swapped": lambda c, r: _different(c, _swapped(c.answer)),
-    "last digit dropped": lambda c, r: _different(c, c.answer[:-1] or None),
-    "a number of the question": lambda c, r: _different(c, _question_number(c)),
-    "a step on the way": lambda c, r: _different(c, _first_mark(c)),
-    # the right number, changed or blurred by what stands beside it
-    "scaled by a word": lambda c, r: c.form(f"{c.answer} {r.choice(SCALES)}"),
-    "changed by words": lambda c, r: c.form(f"{c.answer} {r.choice(CHANGES)}"),
-    "this or that": lambda c, r: c.form(f"{c.answer} or {c.other}"),
-    "a range": lambda c, r: c.form(f"{c.answer}-{int(c.number) + 1}"),
-    "a list": lambda c, r: c.form(f"{c.answer}, {c.other}"),
-    "an equation": lambda c, r: c.form(f"x = {c.answer}"),
-    "a sum not worked out": lambda c, r: c.form(f"{int(c.number) - 1}+1"),
-    "digits as words": lambda c, r: c.form(" ".join(DIGITS[int(d)] for d in c.answer if d.isdigit())),
-    "a misplaced comma": lambda c, r: c.form(f"{c.answer[:-1]},{c.answer[-1]}") if len(c.answer) > 1 else None,
-    "full-width digits": lambda c, r: c.form("".join(chr(ord(d) + 0xFEE0) for d in c.answer)),
-    "NaN, infinity and overflow": lambda c, r: c.form(r.choice(("nan", "inf", "-inf", "Infinity", "1e999", "1/0"))),
-    "boxed inside the tag": lambda c, r: c.form(rf"\boxed{{{c.answer}}}"),
-    "a control character": lambda c, r: c.form(_inserted(c.answer, r, "\x00\x07\x08\x1b\x7f")),
-    "a zero-width space": lambda c, r: c.form(_inserted(c.answer, r, "\u200b\u200d\ufeff")),
-    "an unpaired surrogate": lambda c, r: c.form(_inserted(c.answer, r, "\ud800\udfff")),
-    # the right number in the wrong place
-    "two answers": lambda c, r: f"{c.form(c.answer)}<answer>{c.other}</answer>",
-    "the answer twice": lambda c, r: f"{c.form(c.answer)}<answer>{c.answer}</answer>",
-    "an answer only inside think": lambda c, r: f"<think><answer>{c.answer}</answer></think>",
-    "think never closed": lambda c, r: c.form(c.answer).replace("</think>", ""),
-    "answer, then thought": lambda c, r: f"<answer>{c.answer}</answer>{c.thought}",
-    "a bare number": lambda c, r: c.answer,
-    "a sentence without the tag": lambda c, r: f"{c.thought}\nThe answer is {c.answer}.",
-    "the published #### form": lambda c, r: c.task["answer"],
-    "#### instead of the tag": lambda c, r: f"{c.thought}\n#### {c.answer}",
-    "boxed instead of the tag": lambda c, r: rf"{c.thought} \boxed{{{c.answer}}}",
-    "another tag": lambda c, r: c.form(c.answer).replace("answer>", r.choice(("result>", "Answer>", "ANSWER>", "a>"))),
-    "tag never closed": lambda c, r: c.form(c.answer).removesuffix("</answer>"),
-    "tag never opened": lambda c, r: c.form(c.answer).replace("<answer>", ""),
-    "tag in a tag": lambda c, r: c.form(f"<answer>{c.answer}</answer>"),
-    "closed before opened": lambda c, r: f"{c.thought}\n</answer>{c.answer}<answer>",
-    "every number a tag": lambda c, r: c.thought + "".join(f"<answer>{n}</answer>" for n in (c.answer, *range(200))),
-    # nothing, echoes, floods
-    "empty": lambda c, r: "",
-    "a blank answer": lambda c, r: c.form(r.choice(("", " ", "\n\t"))),
-    "the prompt again": lambda c, r: f"{SYSTEM}\n\n{c.task['question']}",
-    "the instructions, filled in": lambda c, r: f"Between <think> and </think>, <answer> and </answer>: {c.answer}",
-    "a flood of digits": lambda c, r: c.form(c.answer * LONG),
-    "a flood of think tags": lambda c, r: "<think>" * (LONG // 7) + f"<answer>{c.answer}</answer>",
-    "noise": lambda c, r: "".join(r.choices(_GARBAGE, k=r.randrange(1, 400))),
+    **LOSES,
+    **{name: _not_by_chance(POLICIES.get(name)) for name in POLICIES.names()},
+    **NOT_AS_ASKED,
 }
+"""The catalogues of `rlvr audit`, and what is `gsm8k`'s own: none of it succeeds."""
 
 RIGHT: dict[str, Write] = {
-    "gold": lambda c, r: c.form(c.answer),
-    "with commas and decimals": lambda c, r: c.form(f"{int(c.number):,}.00"),
-    "with a currency sign": lambda c, r: c.form(f"${c.answer}"),
-    "with a unit": lambda c, r: c.form(f"{c.answer} {r.choice(('clips', 'km/h', 'square feet', '%', 'more apples'))}"),
-    "with white space": lambda c, r: c.form(f"\n {c.answer}\t"),
-    "no thought": lambda c, r: f"<answer>{c.answer}</answer>",
-    "prose around it": lambda c, r: f"{c.thought} So it is <answer>{c.answer}</answer>, I say.",
-    "think opened 2,800 times": lambda c, r: "<think>" * (LONG // 7) + c.form(c.answer),
-    "a wrong answer thought of first": lambda c, r: f"<think><answer>{c.other}</answer></think>{c.form(c.answer)}",
+    "gold": lambda c, r: c.gold,
+    **KEEPS,
+    "with a unit": lambda c, r: c.form(f"{c.plain} {r.choice(('clips', 'km/h', 'square feet', '%', 'more apples'))}"),
+    "no thought": lambda c, r: c.pieces.marked(c.plain),
+    "prose around it": lambda c, r: f"{c.pieces.thought} So it is {c.pieces.marked(c.plain)}, I say.",
+    "think opened 2,800 times": lambda c, r: "<think>" * (LONG // 7) + c.gold,
+    "a wrong answer thought of first": lambda c, r: f"<think>{c.pieces.marked(c.other)}</think>{c.gold}",
 }
 """The right answer written otherwise: all of it succeeds; what leaves the asked form loses the part `format`."""
 
@@ -193,11 +112,11 @@ def gsm8k_tables(args: argparse.Namespace) -> int:
     """Golds, then wrong completions by kind, then right ones in other words; 1 where one is judged amiss."""
     spec = f"gsm8k?path={args.given[0] if args.given else GSM8K}"
     env = make(spec)
-    cases = make_cases(env, args.seed)
-    per_kind = args.num_wrong // len(WRONG)
+    cases = all_cases(env, args.seed)
+    per_kind = args.num_wrong // len(applying(WRONG, cases))
     golds = print_table(spec, "golds", (("gold", case.task, env.gold(case.task)) for case in cases))
-    wrong = print_table(spec, "wrong", written(WRONG, cases, per_kind, args.seed), with_total=True)
-    right = print_table(spec, "right", written(RIGHT, cases, per_kind, args.seed), with_total=True)
+    wrong = print_table(spec, "wrong", written(applying(WRONG, cases), cases, per_kind, args.seed), with_total=True)
+    right = print_table(spec, "right", written(applying(RIGHT, cases), cases, per_kind, args.seed), with_total=True)
     amiss = [row for row in wrong if row["success"]] + [row for row in golds + right if not row["success"]]
     return int(bool(amiss))
 
@@ -213,16 +132,14 @@ def baseline_tables(args: argparse.Namespace) -> int:
     return int(amiss > 0)
 
 
-def make_cases(env: Environment, seed: int) -> list[Case]:
-    """Every problem of both splits, each with the answer of another one."""
-    tasks = [task for split in env.splits for task in env.rows(split, seed)]
-    answers = [task["answer"].rpartition("####")[2].strip().replace(",", "") for task in tasks]
-    thoughts = [env.gold(task).partition("\n<answer>")[0] for task in tasks]
-    others = derive_random(seed, purpose="other answers").sample(answers, len(answers))
-    return [
-        Case(task, thought, answer, read_number(answer), other)
-        for task, thought, answer, other in zip(tasks, thoughts, answers, others, strict=True)
-    ]
+def all_cases(env: Environment, seed: int) -> list[Case]:
+    """Every problem of both splits."""
+    return make_cases(env, [task for split in env.splits for task in env.rows(split, seed)])
+
+
+def applying(kinds: dict[str, Write], cases: list[Case]) -> dict[str, Write]:
+    """The kinds that some problem lends itself to: `gsm8k` has no schedules."""
+    return {name: write for name, write in kinds.items() if any(write(case, Random(0)) is not None for case in cases)}
 
 
 def written(kinds: dict[str, Write], cases: list[Case], per_kind: int, seed: int) -> Iterator[tuple[str, Task, str]]:

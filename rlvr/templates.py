@@ -4,6 +4,7 @@ REWARD = '''"""`$name`: a reward of our own. Change the function, then the tests
 
 python -m pytest $file
 rlvr rewards $file:$name
+rlvr audit --env arithmetic --reward $file:$name
 rlvr score --env arithmetic --reward $file:$name --input IN.jsonl --output OUT.jsonl
 """
 
@@ -37,6 +38,7 @@ ENV = '''"""`$name`: an environment of our own. Change the class, then the tests
 
 python -m pytest $file
 rlvr envs $file:$cls
+rlvr audit --env $file:$cls
 rlvr play --env $file:$cls
 """
 

@@ -1,4 +1,4 @@
-"""The catalogue in benchmarks/scoring_tables.py: no wrong answer of it succeeds, and every right one does."""
+"""The catalogues that benchmarks/scoring_tables.py scores: no wrong answer of theirs succeeds, every right one does."""
 
 import json
 from pathlib import Path
@@ -24,24 +24,31 @@ def env(tmp_path):
     return make("gsm8k", path=str(tmp_path))
 
 
+def written(kinds, kind, env, seeds):
+    cases = tables.all_cases(env, seed=0)
+    texts = ((case.task, kinds[kind](case, Random(seed))) for case in cases for seed in range(seeds))
+    return [(task, text) for task, text in texts if text is not None]
+
+
 @pytest.mark.parametrize("kind", tables.WRONG)
 def test_no_wrong_kind_succeeds_whatever_the_chance(env, kind):
-    completions = [
-        (case.task, text)
-        for case in tables.make_cases(env, seed=0)
-        for seed in range(20)
-        if (text := tables.WRONG[kind](case, Random(seed))) is not None
-    ]
-    assert completions
-    for task, completion in completions:
+    for task, completion in written(tables.WRONG, kind, env, seeds=20):
         assert not env.success(task, completion), completion
         assert not env.score(task, completion).errors
 
 
 @pytest.mark.parametrize("kind", tables.RIGHT)
 def test_every_right_kind_succeeds(env, kind):
-    for case in tables.make_cases(env, seed=0):
-        assert env.success(case.task, tables.RIGHT[kind](case, Random(0)))
+    for task, completion in written(tables.RIGHT, kind, env, seeds=1):
+        assert env.success(task, completion), completion
+
+
+def test_what_does_not_apply_to_numbers_is_left_out(env):
+    cases = tables.all_cases(env, seed=0)
+    applying = tables.applying(tables.WRONG, cases)
+    assert len(applying) > 60
+    assert {"last digit changed", "first wrong last right", "a step on the way"} <= set(applying)
+    assert not {"event removed", "all events", "name misspelt"} & set(applying)
 
 
 def test_the_tables_are_what_the_command_wrote(env, capsys):

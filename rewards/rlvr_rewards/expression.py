@@ -5,6 +5,7 @@ node by node. Nothing is evaluated: names are looked up in the catalogue, and on
 """
 
 import ast
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -41,7 +42,10 @@ def parse_reward(text: str, lookup: Callable[[str], Reward] = REWARDS.get) -> Re
         return lookup(text.strip())
     source = f"({text}\n)"  # the brackets let it run over several lines
     try:
-        return _Reader(source, lookup).read(ast.parse(source, mode="eval").body)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # `2or a`: refused or understood, but not warned of
+            tree = ast.parse(source, mode="eval").body
+        return _Reader(source, lookup).read(tree)
     except UserError:
         raise
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):

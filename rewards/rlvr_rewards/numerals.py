@@ -7,7 +7,8 @@ r"""Reading a number as people and models write it, exactly: no floats, so `0.1`
 1. A percent sign is a unit like any other: `50%` is 50, never 0.5, as the golds of GSM8K have it.
 2. Units are dropped and never compared: up to three words of Latin letters. Words that change the value or hedge it
    (`5 million`, `5 dozens`, `7 tenths`, `5k`, `7th`, `2x`, `2pi`, `7 halved`, `7 divided by two`, `7 point five`,
-   `7 or eight`) are not units, and the text is no number. `quarters` is a unit: coins.
+   `7 or eight`, `7 maybe`) are not units, and the text is no number, nor is it where the last of them is a number
+   (`7 alternatively nine`; `7 five dollar bills` is 7). `quarters` is a unit: coins.
 3. The Unicode minus sign counts as a sign; dashes do not.
 
 Not accepted: number words (`seven`), expressions and equations (`3+4`, `x = 7`, `1.5/2`), misplaced separators
@@ -31,9 +32,12 @@ _UNIT = rf" ?(?P<unit>\\?%|[$€£¥₹°]|°?{_LETTERS}(?:/{_LETTERS})?[²³]?(
 _READABLE = re.compile(rf"{_LEAD}(?:{_FRACTION}|{_DECIMAL}){_UNIT}")
 
 _NO_UNIT = re.compile(
-    r"\b(?:(?:hundred|thousand|million|billion|trillion|dozen)s?|half|halves|thirds|fifths|sixths|eighths"
-    r"|(?:ten|hundred|thousand|million)ths?|k|mln|bn|pi|e|i|n|x|y|z|st|nd|rd|th|squared|cubed|doubled|tripled|halved"
-    r"|point|or|and|to|plus|minus|times|by|over|not|but|through)\b",
+    r"\b(?:(?:hundred|thousand|million|billion|trillion|dozen|lakh|crore)s?|k|mln|bn|pi|e|i|n|x|y|z|st|nd|rd|th"
+    r"|half|halves|(?:third|fifth|sixth|seventh|eighth|ninth)s?|(?:ten|hundred|thousand|million)ths?"
+    r"|squared|cubed|doubled|tripled|halved|raised|point|plus|minus|times|by|over"
+    r"|or|and|to|not|but|through|alternatively|otherwise|instead|maybe|perhaps|possibly|versus|vs|unless|if|else)\b"
+    r"|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|tens?|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen"
+    r"|(?:twen|thir|for|fif|six|seven|eigh|nine)ty)\Z",
     re.IGNORECASE,
 )
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+import warnings
 
 import pytest
 from hypothesis import given
@@ -135,3 +136,11 @@ def test_any_text_is_a_reward_or_a_user_error(text):
 def test_a_file_within_an_expression_without_quotes_is_told_to_be_quoted():
     with pytest.raises(UserError, match="quotes"):
         parse_reward("2.0*exact_number + 0.5*my_reward.py:brief")
+
+
+def test_a_number_run_into_a_word_is_one_line_and_no_warning_of_pythons():
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(UserError, match="is not understood"):
+            parse_reward("2or exact_number")
+    assert not said

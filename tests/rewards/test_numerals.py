@@ -42,6 +42,9 @@ def test_accepted(text, number):
         "5 halves", "7 point five", "7 divided by two", "7 multiplied by two", "7 by two", "7 doubled",
         "7 tripled", "7 halved",
         "7 or 8", "7 or eight", "7 and 8", "7, 8", "7;8", "7\n8", "7 clips 8", "7 is the answer, not eight", "**7**",
+        "86 alternatively nine", "86 maybe eighty", "86 eighty", "7 clips eight", "7 otherwise six", "7 instead of six",
+        "7 perhaps", "7 possibly not", "7 versus eight", "7 vs 8", "7 unless wrong", "7 if any", "7 else eight",
+        "5 tens", "5 lakh", "5 crores", "1 third", "2 fifth", "4 sevenths", "7 raised to ten", "7 percent of ten",
         r"\frac{3}{4}", "7\x00", "7\ud800", "<7>", "7 not eight",
     ],
 )  # fmt: skip
