@@ -1,13 +1,18 @@
 """How a process is asked to stop: SIGINT is Ctrl-C, SIGTERM what schedulers send; both end a run in good order.
 
+SIGUSR1 asks for a checkpoint alone, as schedulers can before their time limit.
+
 Only the standard library is imported, since every command starts here.
 """
 
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
+
+SAVE_SIGNAL = signal.SIGUSR1
 
 
 class Terminated(KeyboardInterrupt):
@@ -31,21 +36,50 @@ def sigterm_raises() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stop_asks(ask: Callable[[int], None]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM in here calls `ask` with its number; a second one stops at once."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+def stop_asks(ask: Callable[[int], None], echo_s: float = 0.0) -> Iterator[None]:
+    """The first SIGINT or SIGTERM in here calls `ask` with its number; a second one stops at once.
 
-    def first(number: int, frame: FrameType | None) -> None:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+    SIGUSR1 calls it too, each time, and never stops.
+
+    Args:
+        ask: Called in the main thread.
+        echo_s: What comes within so many seconds of the first is one with it; a launcher passes on what its processes
+            got themselves.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    asked_at = 0.0
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal asked_at
+        if not asked_at:
+            asked_at = time.monotonic()
+            ask(number)
+        elif time.monotonic() - asked_at > echo_s:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+            signal.raise_signal(number)
+
+    def save(number: int, frame: FrameType | None) -> None:
         ask(number)
 
-    with _handling(dict.fromkeys(before, first)):
+    with _handling({**dict.fromkeys(before, handle), SAVE_SIGNAL: save}):
         yield
 
 
 @contextlib.contextmanager
-def _handling(handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]]) -> Iterator[None]:
+def save_signal_waits() -> Iterator[None]:
+    """SIGUSR1 does nothing in here, where by default it would end the process: there is nothing to save.
+
+    Processes that are started in here, such as vLLM's, pass it over as well.
+    """
+    with _handling({SAVE_SIGNAL: signal.SIG_IGN}):
+        yield
+
+
+@contextlib.contextmanager
+def _handling(
+    handlers: Mapping[signal.Signals, Callable[[int, FrameType | None], None] | signal.Handlers],
+) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return

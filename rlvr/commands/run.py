@@ -2,7 +2,7 @@
 
 CONFIG is a TOML file or the name of a shipped one. Running the same command again resumes: finished stages are skipped,
 a broken one goes on from its last checkpoint. With another setting, the stage that it is of runs again, and those that
-take its model. Ctrl-C and SIGTERM finish the step under way and save first.
+take its model. Ctrl-C and SIGTERM finish the step under way and save first; SIGUSR1 saves and goes on.
 """
 
 import argparse
@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from rlvr.pipeline.folder import RunFolder
     from rlvr.pipeline.plan import check, print_actions, print_plan
     from rlvr.pipeline.run import run_pipeline
+    from rlvr.stopping import save_signal_waits
 
     prepare_process(offline=args.check or args.plan)
     config = load_config(args.config, args.overrides)
@@ -58,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     require("rlvr run", "torch", "transformers", "trl")
     folder = RunFolder(path)
     try:
-        run_pipeline(config, folder, console)
+        with save_signal_waits():
+            run_pipeline(config, folder, console)
     finally:
         folder.close()
     return 0

@@ -1,7 +1,8 @@
-"""What hooks into the trainer's loop: whole checkpoints, a stop that saves first, and a stop where training broke."""
+"""What hooks into the trainer's loop: a stop that saves first, metrics, and a stop where training broke."""
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,32 +10,42 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from rlvr.failure import WorkError
-from rlvr.pipeline.checkpoints import COMPLETE
 from rlvr.pipeline.metrics import Metrics
+from rlvr.pipeline.processes import agreed
 from rlvr.pipeline.space import checkpoint_bytes, model_bytes, require_space, size_text
-from rlvr.stopping import raise_for
-
-
-class CheckpointMarker(TrainerCallback):
-    """Marks a checkpoint as whole once all of it is on disk."""
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if state.is_world_process_zero:
-            checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-            (checkpoint / COMPLETE).touch()
+from rlvr.stopping import SAVE_SIGNAL, raise_for
 
 
 class StopRequest(TrainerCallback):
-    """Ends training after the step under way, with a checkpoint, when a signal asked for it."""
+    """Does after the step under way what a signal asked for: a checkpoint, and for all but SIGUSR1 the end of training.
 
-    signal_number: int | None = None
+    Args:
+        said: Told of a checkpoint that was asked for, once it is saved.
+    """
+
+    def __init__(self, said: Callable[[int], None]) -> None:
+        self.said = said
+        self.signal_number: int | None = None
+        self.wants_checkpoint = False
 
     def request(self, signal_number: int) -> None:
-        self.signal_number = signal_number
+        if signal_number == SAVE_SIGNAL:
+            self.wants_checkpoint = True
+        else:
+            self.signal_number = signal_number
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.signal_number = agreed(self.signal_number)
+        self.wants_checkpoint = agreed(int(self.wants_checkpoint)) == 1
         if self.signal_number is not None:
             control.should_save = control.should_training_stop = True
+        if self.wants_checkpoint:
+            control.should_save = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if self.wants_checkpoint:
+            self.said(state.global_step)
+        self.wants_checkpoint = False
 
     def raise_if_requested(self) -> None:
         """Raises `KeyboardInterrupt` or `Terminated` where a signal came."""
@@ -105,7 +116,7 @@ class SpaceGuard(TrainerCallback):
         **_: Any,
     ) -> None:
         if control.should_save and model is not None:
-            size = checkpoint_bytes(model, optimizer)
+            size = checkpoint_bytes(model, optimizer, getattr(args, "sync_ref_model", False))
             what = f"stage {self.stage}: a checkpoint of step {state.global_step} takes {size_text(size)}"
             require_space(self.folder, size, what)
 

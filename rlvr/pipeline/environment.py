@@ -8,6 +8,7 @@ _SETTINGS = {
     "OMP_DYNAMIC": "FALSE",
     "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep: 2-3 times faster where cores are shared
     "MKL_DYNAMIC": "FALSE",
+    "MKL_CBWR": "AUTO",  # the same sums from run to run, wherever memory happens to lie
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TRL_EXPERIMENTAL_SILENCE": "1",

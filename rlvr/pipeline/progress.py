@@ -66,6 +66,10 @@ class ProgressCallback(TrainerCallback):
                 style="dim",
             )
 
+    def recall(self, logs: dict[str, Any]) -> None:
+        """Takes over the numbers of what was logged before, where nothing is left to train."""
+        self.last = self._numbers(logs) or self.last
+
     def close(self) -> None:
         """Leaves the bar as it stands, also where training ended in an error."""
         if self.live:

@@ -19,8 +19,6 @@ from rlvr.stages import STAGES
 if TYPE_CHECKING:
     import torch
 
-_KEPT_CHECKPOINTS = 3
-"""Checkpoints at once: the last two, and the one that is written."""
 _MARGIN = 1.05
 
 
@@ -31,18 +29,20 @@ class Written:
     Attributes:
         model: Its model.
         checkpoint: One checkpoint of its training; 0 where it trains nothing.
+        num_checkpoints: As many at once: those that stay, and the one that is written.
     """
 
     model: int
-    checkpoint: int
+    checkpoint: int = 0
+    num_checkpoints: int = 0
 
     @property
     def most(self) -> int:
         """What lies there at most at once."""
-        return self.model + _KEPT_CHECKPOINTS * self.checkpoint
+        return self.model + self.num_checkpoints * self.checkpoint
 
     def __str__(self) -> str:
-        checkpoints = f"{_KEPT_CHECKPOINTS} checkpoints of {size_text(self.checkpoint)} and "
+        checkpoints = f"{self.num_checkpoints} checkpoints of {size_text(self.checkpoint)} and "
         return f"{checkpoints if self.checkpoint else ''}a model of {size_text(self.model)}"
 
 
@@ -53,10 +53,10 @@ def written_by(stage: StageConfig, shape: ModelShape) -> Written | None:
         return None
     work = kind.workload(stage)
     if work is None:
-        return Written(round(shape.num_params * shape.bytes_per_weight), 0)
+        return Written(round(shape.num_params * shape.bytes_per_weight))
     parts = memory_estimate(shape, work, Lengths(prompt=0, gold=0, exact=False), CPU)
     model = parts["gradients"] if work.lora else 4 * shape.num_params  # an adapter is saved alone, in float32
-    return Written(model, model + parts["optimizer"])
+    return Written(model, model + parts["optimizer"], getattr(stage, "keep_checkpoints", 0) + 1)
 
 
 def require_space(folder: Path, num_bytes: int, what: str) -> None:
@@ -83,10 +83,11 @@ def model_bytes(model: "torch.nn.Module") -> int:
     return sum(w.numel() * w.element_size() for w in model.parameters() if w.requires_grad or not _has_adapter(model))
 
 
-def checkpoint_bytes(model: "torch.nn.Module", optimizer: Any) -> int:
+def checkpoint_bytes(model: "torch.nn.Module", optimizer: Any, moving_reference: bool = False) -> int:
     """A checkpoint of it: the weights, and two moments of each trained one, in a byte each with an 8-bit optimizer."""
     trained = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
-    return model_bytes(model) + (2 if "8bit" in type(optimizer).__name__.lower() else 8) * trained
+    moments = (2 if "8bit" in type(optimizer).__name__.lower() else 8) * trained
+    return (2 if moving_reference else 1) * model_bytes(model) + moments
 
 
 def size_text(num_bytes: int) -> str:

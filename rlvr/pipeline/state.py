@@ -112,7 +112,7 @@ def _changes(entry: Entry, stage: StageConfig, inputs: dict[str, str], folder: P
 
     Seed, tasks and base model are the same for a whole run: with others it is another run, which is refused.
     """
-    found = _changed_settings(entry, stage)
+    found = changed_settings(entry, stage)
     before = entry["inputs"]
     names = [name for name in dict.fromkeys([*inputs, *before]) if before.get(name) != inputs.get(name)]
     has_made = entry["status"] == "done" or last_step(folder / "checkpoints" / stage.name)
@@ -144,7 +144,8 @@ def _change(name: str, before: dict[str, str], now: dict[str, str]) -> str:
     return f"{what} {'was run again' if name.startswith('stage ') else 'changed'}"
 
 
-def _changed_settings(entry: Entry, stage: StageConfig) -> list[str]:
+def changed_settings(entry: Entry, stage: StageConfig) -> list[str]:
+    """What a stage's settings differ in from those on record (`config`, `config_hash`), each as a few words."""
     if entry["config_hash"] == config_hash(stage):
         return []
     try:  # with the defaults of today, so that a key that is new since then is no change

@@ -10,11 +10,16 @@ from rlvr.config.schema import StageConfig
 from rlvr.config.trl_settings import has_trl, trl_settings
 from rlvr.models.adapters import LoraSettings
 from rlvr.models.spectrum import SpectrumSettings
+from rlvr.pipeline.processes import num_processes
 from rlvr.pipeline.trained_weights import optimizer_arguments
 from rlvr_rewards.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
     from rlvr.pipeline.run import Run
+
+
+_BREAKS_RESUMING = ("save_only_model", "ignore_data_skip")
+"""Settings of TRL that leave out of a checkpoint, or of going on from it, what makes it one."""
 
 
 class TrainingConfig(StageConfig):
@@ -24,6 +29,7 @@ class TrainingConfig(StageConfig):
         steps: Optimizer steps.
         learning_rate: Its peak; the schedule is TRL's `lr_scheduler_type`.
         save_steps: Steps between checkpoints.
+        keep_checkpoints: How many stay, the latest; the earlier ones are what is left where the last is damaged.
         micro_batch_size: Rows that one device takes at once; gradients add up over a step's. By default all of them.
         lora: Trains an adapter instead of all weights.
         spectrum: Trains the matrices with the most signal instead of all weights.
@@ -38,6 +44,7 @@ class TrainingConfig(StageConfig):
         "max_steps": "steps",
         "learning_rate": "learning_rate",
         "save_steps": "save_steps",
+        "save_total_limit": "keep_checkpoints",
         "gradient_accumulation_steps": "micro_batch_size",
         "per_device_train_batch_size": "micro_batch_size",
         "output_dir": "--run-dir",
@@ -45,11 +52,12 @@ class TrainingConfig(StageConfig):
         "resume_from_checkpoint": "the same command again",
     }
     """TRL's names of what is set otherwise here, with what to write instead."""
-    without_effect: ClassVar[frozenset[str]] = frozenset({"save_steps"})
+    without_effect: ClassVar[frozenset[str]] = frozenset({"save_steps", "keep_checkpoints"})
 
     steps: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     save_steps: int = Field(default=50, ge=1)
+    keep_checkpoints: int = Field(default=2, ge=1)
     micro_batch_size: int | None = Field(default=None, ge=1)
     lora: LoraSettings | None = None
     spectrum: SpectrumSettings | None = None
@@ -59,6 +67,11 @@ class TrainingConfig(StageConfig):
     @abstractmethod
     def rows_per_step(self) -> int:
         """Rows of one optimizer step, over all devices."""
+
+    @property
+    def portion(self) -> tuple[str, int]:
+        """What a step is dealt out to processes in: the setting that says how many there are, and the rows of each."""
+        return "batch_size", 1
 
     @abstractmethod
     def trl_defaults(self) -> dict[str, Any]:
@@ -84,6 +97,8 @@ def check_training(config: TrainingConfig) -> None:
             raise UserError(f"stage {config.name}: write {config.ours[name]} instead of trl.{name}")
         if known is not None and name not in known:
             raise unknown_name(f"TRL setting in stage {config.name}", name, known)
+        if name in _BREAKS_RESUMING and config.trl[name]:
+            raise UserError(f"stage {config.name}: with trl.{name} a stopped run could not go on as it was: drop it")
     batch_arguments(config)
 
 
@@ -93,11 +108,35 @@ def batch_arguments(config: TrainingConfig) -> dict[str, int]:
     Raises:
         UserError: They cannot be dealt out evenly.
     """
-    rows = config.rows_per_step
+    rows = _share(config)
     micro = config.micro_batch_size or rows
     if rows % micro:
-        raise UserError(f"stage {config.name}: micro_batch_size {micro} does not divide the {rows} rows of a step")
+        whose = "a step" if num_processes() == 1 else f"a step that each of {num_processes()} processes takes"
+        raise UserError(f"stage {config.name}: micro_batch_size {micro} does not divide the {rows} rows of {whose}")
     return {"per_device_train_batch_size": micro, "gradient_accumulation_steps": rows // micro}
+
+
+def _share(config: TrainingConfig) -> int:
+    """Rows of a step that each process takes: whole portions, such as groups, all as many."""
+    setting, rows = config.portion
+    check_share(config, setting, config.rows_per_step // rows)
+    return config.rows_per_step // num_processes()
+
+
+def check_share(config: StageConfig, setting: str, value: int) -> None:
+    """Refuses a number that cannot be dealt out evenly over the processes, and names those that can.
+
+    Raises:
+        UserError: It cannot.
+    """
+    count = num_processes()
+    if value % count:
+        below, above = value // count * count, (value // count + 1) * count
+        fits = f"{below} or {above}" if below else str(above)
+        raise UserError(
+            f"stage {config.name}: {setting} {value} cannot be dealt out evenly over {count} processes: set it to "
+            f"{fits}, or start another number of processes"
+        )
 
 
 def common_arguments(config: TrainingConfig, run: "Run", base: str) -> dict[str, Any]:
@@ -123,7 +162,6 @@ def common_arguments(config: TrainingConfig, run: "Run", base: str) -> dict[str,
         "max_steps": config.steps,
         "learning_rate": config.learning_rate,
         "save_steps": config.save_steps,
-        "save_total_limit": 2,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # otherwise a loss that is no number is logged as the mean of those before
         "seed": run.seed(stage=config.name, purpose="trainer") % 2**32,
@@ -132,6 +170,8 @@ def common_arguments(config: TrainingConfig, run: "Run", base: str) -> dict[str,
         "report_to": "none",
         "disable_tqdm": True,
         "dataloader_pin_memory": on_gpu,
+        "ddp_broadcast_buffers": False,  # at each pass, of which processes need not make as many
+        "ddp_find_unused_parameters": False,  # nor at each pass: every weight that is trained gets a gradient
         "gradient_checkpointing": on_gpu and (shape is None or recomputes_activations(shape)),
         **batch_arguments(config),
         **optimizer_arguments(config),
@@ -156,7 +196,24 @@ def trl_config(config: TrainingConfig, run: "Run", base: str) -> Any:
     if missing := set(args.report_to) - set(integrations.get_available_reporting_integrations()):
         names = ", ".join(sorted(missing))
         raise UserError(f"stage {config.name}: trl.report_to names {names}, which is not installed, or not known")
+    _refuse_precision(config, args.mixed_precision)
     return args
+
+
+def _refuse_precision(config: TrainingConfig, precision: str) -> None:
+    """Refuses arithmetic that the device does not do; libraries would fail later, or go on without it."""
+    import torch
+
+    on_gpu = torch.cuda.is_available()
+    if precision in ("fp16", "fp8") and not on_gpu:
+        raise UserError(
+            f"stage {config.name}: mixed precision {precision} needs a GPU, and here is none: drop trl.{precision}, "
+            "and mixed_precision of accelerate"
+        )
+    if precision == "bf16" and on_gpu and not torch.cuda.is_bf16_supported():
+        raise UserError(
+            f"stage {config.name}: this GPU has no bfloat16: drop trl.bf16, and mixed_precision of accelerate"
+        )
 
 
 def _check_types(config: TrainingConfig, hints: dict[str, Any]) -> None:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rlvr.config.schema import RunConfig
 from rlvr.models.adapters import peft_config
 from rlvr.models.memory import Workload
-from rlvr.pipeline.checkpoints import last_checkpoint, step_of
+from rlvr.pipeline.checkpoints import step_of
 from rlvr.pipeline.metrics import num_tokens, read_lines
+from rlvr.pipeline.processes import by_first, is_first, num_processes, one_by_one
+from rlvr.pipeline.resuming import checkpoint_to_go_on_from, made_from
 from rlvr.pipeline.stage import Stage, StageResult
 from rlvr.pipeline.trained_weights import (
     check_weights,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
     from rlvr.pipeline.run import Run
+
+_ECHO_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class TrainingStage(Stage):
         shown: Logged numbers to show below the bar, each with its label; see `ProgressCallback`.
     """
 
+    together: ClassVar[bool] = True
     rows: ClassVar[str] = "examples"
     shown: ClassVar[dict[str, str]] = {"loss": "loss"}
 
@@ -132,10 +137,11 @@ class TrainingStage(Stage):
 
         path = run.model_before(config)
         args = trl_config(config, run, path)
+        checkpoint = by_first(lambda: checkpoint_to_go_on_from(Path(str(args.output_dir)), config, run))
         tokenizer = load_tokenizer(path, run.config.model)
         model = cls.open_model(path, config, run)
-        choose_weights(model, path, config, run)
-        checkpoint = last_checkpoint(Path(str(args.output_dir)))
+        with one_by_one():
+            choose_weights(model, path, config, run)
         with ExitStack() as at_end:
             start = Start(path, args, tokenizer, model, checkpoint, at_end)
             trainer = cls.trainer(config, run, start)
@@ -161,13 +167,14 @@ def _train(
     from transformers import PrinterCallback
 
     from rlvr.pipeline.callbacks import (
-        CheckpointMarker,
         DivergenceGuard,
         MetricsCallback,
         SpaceGuard,
         SpeedCallback,
         StopRequest,
     )
+    from rlvr.pipeline.checkpoint_writing import CheckpointWriter, swept
+    from rlvr.pipeline.continuation import Continuation
     from rlvr.pipeline.metrics import Metrics
     from rlvr.pipeline.progress import ProgressCallback
     from rlvr.pipeline.rescue import rescued
@@ -175,16 +182,27 @@ def _train(
 
     if start.step:
         run.console.print(f"[yellow]{config.name}: resuming from step {start.step} of {config.steps}[/]")
-    stop, speed = StopRequest(), SpeedCallback(config.rows_per_step, f"{kind.rows}_per_s")
+    stop = StopRequest(lambda step: run.console.print(f"[dim]{config.name}: a checkpoint of step {step} is saved[/]"))
+    speed = SpeedCallback(config.rows_per_step, f"{kind.rows}_per_s")
     progress = ProgressCallback(run.console, config.name, {**kind.shown, speed.metric: f"{kind.rows}/s"})
-    metrics = MetricsCallback(Metrics(run.folder.path / "metrics.jsonl", config.name, start.step))
     trainer.remove_callback(PrinterCallback)
     trainer.callback_handler.callbacks.insert(0, speed)  # before those that pass on what is logged
     guards = DivergenceGuard(config.name), SpaceGuard(config.name, run.folder.path)
-    for callback in (*guards, CheckpointMarker(), stop, metrics, progress):
+    going_on = Continuation(trainer, start.checkpoint)
+    writer = CheckpointWriter(trainer, made_from(config, run), config.keep_checkpoints, going_on)
+    for callback in (going_on, writer, stop, *guards):  # the guards look at what is saved, asked for or not
         trainer.add_callback(callback)
-    with stop_asks(stop.request), closing(progress), rescued(trainer):
-        trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
+    if is_first():
+        trainer.add_callback(MetricsCallback(Metrics(run.folder.path / "metrics.jsonl", config.name, start.step)))
+    trainer.add_callback(progress)
+    asked = stop_asks(stop.request, echo_s=_ECHO_S if num_processes() > 1 else 0.0)
+    with asked, closing(progress), swept(writer.folder), rescued(trainer):
+        if start.step < config.steps or trainer.is_fsdp_enabled:
+            trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
+        else:  # killed between the last step and the model; in a broken epoch transformers would train one step more
+            trainer._load_from_checkpoint(str(start.checkpoint))
+            for line in read_lines(run.folder.path / "metrics.jsonl", config.name):
+                progress.recall(line)
     if stop.signal_number is not None:
         saved = f"{config.name}: a checkpoint of step {trainer.state.global_step} is saved; the same command goes on"
         run.console.print(f"[yellow]{saved}[/]")
@@ -193,8 +211,11 @@ def _train(
 
 
 def _save(trainer: "Trainer", config: TrainingConfig, run: "Run") -> Path:
-    """The folder of the model, whole."""
+    """The folder of the model, whole; the first process writes it, and the others give it their shards."""
     model = run.folder.models / config.name
+    if not is_first():
+        trainer.save_model(str(model))
+        return model
     with new_folder(model) as target:
         trainer.save_model(str(target))
         (target / "training_args.bin").unlink(missing_ok=True)  # a pickle, which nobody who gets the model should open

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 import pytest
 
 import rlvr.models.load
+from rlvr.pipeline.checkpoints import last_step
 
 ALL_SFT, ALL_GRPO = [1, 2, 3], [1, 2, 3, 4]
 ROWS = 4
@@ -44,7 +46,7 @@ def test_a_signal_in_grpo_saves_and_the_same_command_goes_on(workshop, said, nam
     sets = ["stage.grpo.save_steps=100", *lora]
     workshop.fate(2 * ROWS + 1, name)
     assert workshop.run(*sets) == code
-    assert (workshop.run_dir / "checkpoints/grpo/checkpoint-3/complete").exists()
+    assert (workshop.run_dir / "checkpoints/grpo/checkpoint-3/checkpoint.json").exists()
     assert "grpo: a checkpoint of step 3 is saved; the same command goes on" in said()
     assert workshop.run(*sets) == 0
     printed = said()
@@ -79,8 +81,10 @@ def test_a_run_killed_between_two_checkpoints_takes_nothing_twice(workshop, said
     assert workshop.run() == 130
     for cut_short in (workshop.run_dir / "checkpoints/grpo").glob("checkpoint-*"):
         if cut_short.name != "checkpoint-3":
-            (cut_short / "complete").unlink(missing_ok=True)
-            (cut_short / "model.safetensors").write_bytes(b"half")
+            shutil.rmtree(cut_short)
+    half = workshop.run_dir / "checkpoints/grpo/.unfinished/checkpoint-4"
+    half.mkdir(parents=True)
+    (half / "model.safetensors").write_bytes(b"half")
     with (workshop.run_dir / "metrics.jsonl").open("a") as file:
         file.write('{"stage": "grpo", "st')
     said()
@@ -138,3 +142,35 @@ def test_a_folder_in_use_by_another_process_is_refused(workshop, said):
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 143
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
+def test_sigterm_ends_the_quickstart_within_30_seconds_after_a_checkpoint(workshop, stage):
+    sets = ["stage.dpo.steps=1", "stage.dpo.num_tasks=32"]
+    sets += ["stage.sft.steps=3"] if stage == "grpo" else []
+    workshop.config = "quickstart"
+    process = start(workshop, *sets)
+    wait_for_step(workshop, process, stage, 2)
+    asked = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    printed = process.communicate(timeout=120)[0]
+    assert process.returncode == 143, printed
+    assert time.monotonic() - asked < 30
+    assert last_step(workshop.run_dir / "checkpoints" / stage) >= 2
+
+
+@pytest.mark.slow
+def test_sigusr1_from_outside_saves_a_checkpoint_and_the_run_goes_on(workshop):
+    sets = ["stage.grpo.steps=200", "stage.grpo.save_steps=1000"]
+    process = start(workshop, *sets)
+    wait_for_step(workshop, process, "grpo", 3)
+    process.send_signal(signal.SIGUSR1)
+    while process.poll() is None and not last_step(workshop.run_dir / "checkpoints/grpo"):
+        time.sleep(0.005)
+    saved = last_step(workshop.run_dir / "checkpoints/grpo")
+    printed = process.communicate(timeout=100)[0]
+    assert process.returncode == 0, printed
+    assert 3 <= saved < 200 and f"grpo: a checkpoint of step {saved} is saved" in printed
+    assert workshop.is_finished()
