@@ -63,9 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return code
     except Terminated:
-        return _said("stopped by SIGTERM", TERMINATED)
+        return _stopped("stopped by SIGTERM", TERMINATED)
     except KeyboardInterrupt:
-        return _said("interrupted", INTERRUPTED)
+        return _stopped("interrupted", INTERRUPTED)
     except BrokenPipeError:
         _silence_stdout()
         return FAILED
@@ -76,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         if isinstance(error, UserError):
             return _said(" ".join(str(error).split()), BAD_INPUT)
+        _let_first_speak()
         traceback.print_exc()
         return FAILED
 
@@ -136,10 +137,24 @@ class _Version(argparse.Action):
         parser.exit(DONE)
 
 
+def _stopped(message: str, code: int) -> int:
+    """Of several processes of a run, the first one says so for all."""
+    return _said(message, code) if os.environ.get("RANK", "0") == "0" else code
+
+
 def _said(message: str, code: int) -> int:
+    _let_first_speak()
     with contextlib.suppress(BrokenPipeError):
         print(f"rlvr: {message}", file=sys.stderr)
     return code
+
+
+def _let_first_speak() -> None:
+    """One of several processes of a run leaves it to the first one to say what went wrong."""
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        from rlvr.pipeline.processes import let_first_speak
+
+        let_first_speak()
 
 
 def _silence_stdout() -> None:

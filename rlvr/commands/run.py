@@ -6,6 +6,7 @@ take its model. Ctrl-C and SIGTERM finish the step under way and save first; SIG
 """
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
 
@@ -38,12 +39,13 @@ def run(args: argparse.Namespace) -> int:
     from rlvr.pipeline.environment import prepare_process
     from rlvr.pipeline.folder import RunFolder
     from rlvr.pipeline.plan import check, print_actions, print_plan
+    from rlvr.pipeline.processes import connected, is_first
     from rlvr.pipeline.run import run_pipeline
     from rlvr.stopping import save_signal_waits
 
     prepare_process(offline=args.check or args.plan)
     config = load_config(args.config, args.overrides)
-    console = Console()
+    console = Console() if is_first() else Console(quiet=True, force_terminal=False)
     for warning in check(config):
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     path = Path(args.run_dir or f"runs/{find_config(args.config).stem}")
@@ -57,10 +59,6 @@ def run(args: argparse.Namespace) -> int:
     if args.check or args.plan:
         return 0
     require("rlvr run", "torch", "transformers", "trl")
-    folder = RunFolder(path)
-    try:
-        with save_signal_waits():
-            run_pipeline(config, folder, console)
-    finally:
-        folder.close()
+    with save_signal_waits(), connected(config), closing(RunFolder(path, locked=is_first())) as folder:
+        run_pipeline(config, folder, console)
     return 0

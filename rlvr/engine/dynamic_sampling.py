@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from rlvr.engine.examples import examples
 from rlvr.engine.rollout import Rollout, new_rollout
+from rlvr_envs import Environment
 
 Example = dict[str, Any]
 """A row of the dataset: `prompt`, `task` (JSON text) and `task_id`."""
@@ -54,6 +56,18 @@ class FreshTasks:
             return example
         self._rest = self._stream()
         return next(self._rest)
+
+
+def fresh_tasks(env: Environment, seed: int, per_step: int, share: tuple[int, int]) -> FreshTasks | None:
+    """An environment's training tasks, drawn anew: some may be among those of the dataset too; `None` for none a step.
+
+    Args:
+        env: Of the tasks.
+        seed: Of their order.
+        per_step: Of a step, over all processes.
+        share: The number of this process, and of how many.
+    """
+    return FreshTasks(lambda: examples(env, seed), per_step, share) if per_step else None
 
 
 @dataclass

@@ -187,7 +187,12 @@ class Rollout:
 
 
 def new_rollout(
-    inputs: Sequence[Mapping[str, Any]], groups: Sequence[int], origin: Origin, step: int, attempt: int = 0
+    inputs: Sequence[Mapping[str, Any]],
+    groups: Sequence[int],
+    origin: Origin,
+    step: int,
+    attempt: int = 0,
+    before: Sequence[str] = (),
 ) -> Rollout:
     """Completions to be, before anything is sampled.
 
@@ -197,6 +202,7 @@ def new_rollout(
         origin: The run and stage.
         step: The optimizer step that they are sampled for.
         attempt: How many groups were sampled before in their place.
+        before: The task ids of the groups before these in the batch, which other processes sample.
     """
     task_ids = [example["task_id"] for example in inputs]
     seen: Counter[int] = Counter()
@@ -204,7 +210,7 @@ def new_rollout(
     for group in groups:
         samples.append(seen[group])
         seen[group] += 1
-    occurrences = _occurrences(groups, task_ids)
+    occurrences = _occurrences(groups, task_ids, before)
     seeds = [
         derive_seed(
             origin.seed,
@@ -223,9 +229,9 @@ def new_rollout(
     return Rollout(origin, step, tasks, task_ids, list(groups), samples, [attempt] * len(tasks), seeds)
 
 
-def _occurrences(groups: Sequence[int], task_ids: Sequence[str]) -> dict[int, int]:
+def _occurrences(groups: Sequence[int], task_ids: Sequence[str], before: Sequence[str]) -> dict[int, int]:
     """For each group, how many groups before it in this batch are of the same task."""
-    seen: Counter[str] = Counter()
+    seen = Counter(before)
     found: dict[int, int] = {}
     for group, task_id in zip(groups, task_ids, strict=True):
         if group not in found:

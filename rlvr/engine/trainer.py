@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from trl.models import unwrap_model_for_generation
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import split_tensor_dict
@@ -23,6 +24,7 @@ from trl.trainer.utils import split_tensor_dict
 from rlvr.engine.dynamic_sampling import Example, FreshTasks, Refilled, refill
 from rlvr.engine.rollout import Origin, Rollout, new_rollout
 from rlvr.engine.sampling import Sampler, SamplingParams
+from rlvr.engine.sharded import held_whole, is_sharded
 from rlvr.engine.update import Savings, put_back, rows_that_teach, saving_log_probs
 from rlvr.traces.store import TraceWriter
 from rlvr_envs import Environment
@@ -86,7 +88,9 @@ class GroupTrainer(GRPOTrainer):
         first_row, group_size = self.accelerator.process_index * len(inputs), int(self.num_generations or 0)
         groups = [(first_row + row) // group_size for row in range(len(inputs))]
         step = self.state.global_step + 1
-        found = Refilled(inputs, new_rollout(inputs, groups, self.origin, step))
+        batch = gather_object([example["task_id"] for example in inputs])
+        before = batch[:first_row:group_size]
+        found = Refilled(inputs, new_rollout(inputs, groups, self.origin, step, before=before))
         if self.fresh_tasks is not None:
             found = self._refilled(found, self.fresh_tasks.of_step(step))
         self._rollout = found.rollout
@@ -123,7 +127,7 @@ class GroupTrainer(GRPOTrainer):
         rollout.score(self.env, self.reward, self._shared())
 
     def _sample(self, rollout: Rollout, prompt_ids: Sequence[Sequence[int]]) -> None:
-        with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:
+        with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model, held_whole(model):
             sampler = self.make_sampler(model)
             rollout.take(sampler.sample(rollout.requests(prompt_ids), self.params), prompt_ids, self.processing_class)
         for name, value in getattr(sampler, "metrics", {}).items():
@@ -191,7 +195,9 @@ class GroupTrainer(GRPOTrainer):
             rows = (input_ids[teaching_B], attention_mask[teaching_B])
         unwrapped = self.accelerator.unwrap_model(model)
         with self.accelerator.autocast():
-            found = saving_log_probs(model, unwrapped, rows, logits_to_keep, batch_size, self.savings)
+            found = None
+            if not is_sharded(unwrapped):  # whose processes must make as many passes as each other
+                found = saving_log_probs(model, unwrapped, rows, logits_to_keep, batch_size, self.savings)
         if found is None:
             log_probs, entropies, _ = super()._get_per_token_logps_and_entropies(model, *rows, *options)
             found = log_probs, entropies
@@ -214,9 +220,9 @@ class GroupTrainer(GRPOTrainer):
 
     def _refuse_reward_that_always_fails(self, rollout: Rollout) -> None:
         """Stops where all of a step failed; of a step of one task, where all of the step before failed too."""
-        fails = all(score.errors for score in rollout.scores)
+        fails = all(gather_object([all(score.errors for score in rollout.scores)]))
         failed_before, self._failed_before = self._failed_before, fails
-        if fails and (failed_before or len(set(rollout.task_ids)) > 1):
+        if fails and (failed_before or self.accelerator.num_processes > 1 or len(set(rollout.task_ids)) > 1):
             name, error = next(iter(rollout.scores[0].errors.items()))
             raise UserError(
                 f"the reward failed for every completion of step {rollout.step}; "

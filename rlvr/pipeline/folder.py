@@ -29,9 +29,14 @@ _ENTRY = {"name", "status", "config", "config_hash", "inputs", "outputs", "trace
 
 
 class RunFolder:
-    """A run's folder, locked for this process group until `close`."""
+    """A run's folder, locked for this process group until `close`.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: Of the folder.
+        locked: Whether this process takes the lock; of several processes of a run, the first one does.
+    """
+
+    def __init__(self, path: Path, locked: bool = True) -> None:
         self.path = path
         self.checkpoints, self.models, self.traces = path / "checkpoints", path / "models", path / "traces"
         try:
@@ -39,7 +44,7 @@ class RunFolder:
             self._lock = (path / ".lock").open("w")
         except OSError as error:
             raise UserError(f"run folder {path}: {error.strerror}: choose another with --run-dir") from None
-        if not _is_ours(self._lock):
+        if locked and not _is_ours(self._lock):
             raise UserError(f"run folder {path} is in use by another process: wait for it, or choose another --run-dir")
 
     def close(self) -> None:

@@ -16,8 +16,9 @@ _APART = ("transformers", "datasets")
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def log_path(folder: Path, stage: StageConfig) -> Path:
-    return folder / "logs" / f"{stage.name}.log"
+def log_path(folder: Path, stage: StageConfig, rank: int = 0) -> Path:
+    """Of a stage; processes beside the first one each have their own."""
+    return folder / "logs" / f"{stage.name}{f'.rank{rank}' if rank else ''}.log"
 
 
 @contextlib.contextmanager

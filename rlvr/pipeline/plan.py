@@ -14,6 +14,7 @@ from rlvr.pipeline.card import samples_itself, uses_vllm, vllm_lines
 from rlvr.pipeline.folder import read_entries
 from rlvr.pipeline.golds import try_golds
 from rlvr.pipeline.run import environment_of, reward_of
+from rlvr.pipeline.scale import scale_lines
 from rlvr.pipeline.space import size_text, written_by
 from rlvr.pipeline.state import Action, plan_stages
 from rlvr.stages import STAGES
@@ -128,3 +129,4 @@ def _memory_lines(stage: StageConfig, config: RunConfig, shape: ModelShape | Non
         yield f"memory a device, in {arithmetic}, estimated: {size_text(sum(parts.values()))} ({listed})"
         if uses_vllm(stage, arithmetic):
             yield from vllm_lines(stage, shape, parts, lengths, arithmetic)
+    yield from scale_lines(stage, work, shape, lengths)

@@ -14,9 +14,10 @@ from rlvr.pipeline.aside import REPLACED, discard, move_aside, put_back
 from rlvr.pipeline.closing import closing_rows, show_closing
 from rlvr.pipeline.environment import quiet_libraries
 from rlvr.pipeline.folder import RunFolder
+from rlvr.pipeline.processes import is_first, num_local_processes, told
 from rlvr.pipeline.space import require_space, size_text
 from rlvr.pipeline.speed import matmul_gflops
-from rlvr.pipeline.stage_run import drop_checkpoints, run_stage
+from rlvr.pipeline.stage_run import drop_checkpoints, run_stage, take_part
 from rlvr.pipeline.state import Action, Planned, plan_stages
 from rlvr.stages import STAGES
 from rlvr_envs import Environment
@@ -100,13 +101,29 @@ def reward_of(config: RunConfig, env: Environment) -> Reward:
 def run_pipeline(config: RunConfig, folder: RunFolder, console: Console) -> None:
     """Runs or resumes every stage; finished ones are skipped, those made under other settings run again.
 
+    Of several processes the first one does so; the others take part in the stages that it tells them of.
+
     Raises:
         WorkError: The disk is full, or a stage failed.
     """
-    planned = plan_stages(config, folder.path)
     quiet_libraries()
-    run, started = Run(config, folder, console), time.time()
     _set_threads(config)
+    run = Run(config, folder, console)
+    if is_first():
+        _run_stages(run)
+        told(None)
+        return
+    stages = {stage.name: stage for stage in config.stage}
+    while name := told():
+        take_part(stages[name], run)
+
+
+def _run_stages(run: Run) -> None:
+    config, folder, console, started = run.config, run.folder, run.console, time.time()
+    planned = plan_stages(config, folder.path)
+    for each in planned:
+        if each.action not in (Action.SKIP, Action.PUT_BACK):
+            STAGES.get(each.stage.kind).check_processes(each.stage)
     for stage in config.stage:
         STAGES.get(stage.kind).rehearse(stage, run)
     folder.adopt(config)
@@ -154,4 +171,4 @@ def _take(planned: Planned, run: Run) -> None:
 def _set_threads(config: RunConfig) -> None:
     import torch
 
-    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    torch.set_num_threads(config.threads or max(1, (os.cpu_count() or 1) // num_local_processes()))

@@ -9,6 +9,7 @@ from rlvr.config.schema import StageConfig
 from rlvr.engine.samplers import SamplerName, SamplerSettings
 from rlvr.engine.sampling import MOST_ALTERNATIVES
 from rlvr.installed import require_vllm
+from rlvr.pipeline.processes import num_processes
 from rlvr_rewards.errors import UserError
 
 
@@ -61,6 +62,18 @@ def check_sampling(config: SamplingConfig) -> None:
     if "" in config.stop:
         raise UserError(f"{where}: a stop string is empty")
     check_sampler(where, config.sampler, config.servers)
+
+
+def refuse_vllm_of_several(config: SamplingConfig) -> None:
+    """Refuses vLLM in a run of several processes: each would take it, or send its weights, for itself.
+
+    Raises:
+        UserError: There are several, and it is asked for.
+    """
+    if num_processes() > 1 and config.sampler not in (None, "torch"):
+        raise UserError(
+            f'stage {config.name}: several processes sample with torch so far: set sampler = "torch", or train in one'
+        )
 
 
 def check_sampler(where: str, sampler: SamplerName | None, servers: tuple[str, ...]) -> None:

@@ -40,16 +40,23 @@ class Stage(ABC):
         Config: Its settings; keys that it does not know are refused.
         makes_model: Whether the stages after it start from a model that it makes.
         uses_reward: Whether it scores completions, so that another reward makes another result.
+        together: Whether all processes of a run do it together; otherwise the first one does, and the others wait.
     """
 
     kind: ClassVar[str]
     Config: ClassVar[type[StageConfig]]
     makes_model: ClassVar[bool] = True
     uses_reward: ClassVar[bool] = True
+    together: ClassVar[bool] = False
 
     @classmethod
     def check(cls, config: Any, run: RunConfig) -> None:
         """Refuses settings that cannot work together, before anything loads; by default accepts all."""
+        return
+
+    @classmethod
+    def check_processes(cls, config: Any) -> None:
+        """Refuses what several processes cannot do, where it is still to be done; by default accepts all."""
         return
 
     @classmethod

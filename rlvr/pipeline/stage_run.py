@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import shutil
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from rlvr.pipeline.inputs import Entry, config_hash, hash_of, input_hashes, sett
 from rlvr.pipeline.log import log_path, stage_log
 from rlvr.pipeline.metrics import read_lines
 from rlvr.pipeline.peak import forget_peak, peak_memory
+from rlvr.pipeline.processes import lost, rank, told
 from rlvr.pipeline.space import require_space, written_by
 from rlvr.pipeline.stage import StageResult
 from rlvr.stages import STAGES
@@ -49,6 +51,28 @@ def run_stage(stage: StageConfig, run: "Run") -> None:
     drop_checkpoints(stage, run)  # not before the stage counts as done
 
 
+def take_part(stage: StageConfig, run: "Run") -> None:
+    """Does this process's part of a stage that the first one runs; what it has to say is in a log of its own.
+
+    Raises:
+        WorkError: It failed, or the first process ended without a word.
+        UserError: As the stage raises them.
+    """
+    path = log_path(run.folder.path, stage, rank())
+    gc.collect()
+    with stage_log(path) as log:
+        try:
+            STAGES.get(stage.kind).run(stage, run)
+        except Exception as error:
+            log.exception("failed")
+            if isinstance(error, UserError | BrokenPipeError):
+                raise
+            line = _failure(stage, run, error, path)
+            if lost(error) and rank() == 1 and (run.folder.entry(stage.name) or {}).get("status") == "running":
+                print(f"rlvr: {line}", file=sys.stderr, flush=True)  # for the first one, which ended without a word
+            raise WorkError(line) from error
+
+
 def drop_checkpoints(stage: StageConfig, run: "Run") -> None:
     """Removes what a finished stage could go on from; a run killed just before that has it still."""
     shutil.rmtree(run.folder.checkpoints / stage.name, ignore_errors=True)
@@ -62,6 +86,8 @@ def _recorded(stage: StageConfig, run: "Run", log: logging.Logger) -> None:
     gc.collect()  # trainers are cycles: without it the model before lives on beside this one
     forget_peak()
     try:
+        if STAGES.get(stage.kind).together:
+            told(stage.name)
         result = STAGES.get(stage.kind).run(stage, run)
         outputs = _outputs(result, run)
     except BaseException as error:
@@ -148,6 +174,11 @@ def _failure(stage: StageConfig, run: "Run", error: Exception, path: Path) -> st
         goes_on = f"the checkpoint of step {step} is whole, and the same command goes on from it"
     if problem := disk_problem(error):
         return f"stage {stage.name}: {run.folder.path} cannot be written ({problem}): free some space; {goes_on}"
+    if lost(error):
+        return (
+            f"stage {stage.name}: another process of this run ended, or does not answer ({one_line(error)[:100]}): "
+            f"what it said last is in {path.parent}; {goes_on}"
+        )
     if isinstance(error, WorkError):
         return f"{error}; its log is {path}"
     return f"stage {stage.name} failed: {one_line(error)}; its log, with the traceback, is {path}; {goes_on}"

@@ -184,6 +184,7 @@ def trl_config(config: TrainingConfig, run: "Run", base: str) -> Any:
     Raises:
         UserError: A value is of the wrong type, TRL refuses it, or a tracker is not installed.
     """
+    import torch
     from transformers import integrations
 
     settings = getattr(import_module(config.trl_module), config.trl_class)
@@ -197,6 +198,8 @@ def trl_config(config: TrainingConfig, run: "Run", base: str) -> Any:
         names = ", ".join(sorted(missing))
         raise UserError(f"stage {config.name}: trl.report_to names {names}, which is not installed, or not known")
     _refuse_precision(config, args.mixed_precision)
+    if args.device.type == "cpu":  # of several, transformers opens a checkpoint onto `cpu:0`, which torch cannot
+        vars(args)["_setup_devices"] = torch.device("cpu")
     return args
 
 

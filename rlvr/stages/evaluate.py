@@ -8,7 +8,7 @@ from pydantic import Field
 
 from rlvr.config.schema import RunConfig
 from rlvr.models.room import check_budget
-from rlvr.pipeline.sampling import SamplingConfig, check_sampling
+from rlvr.pipeline.sampling import SamplingConfig, check_sampling, refuse_vllm_of_several
 from rlvr.pipeline.stage import Stage, StageResult
 from rlvr_rewards.errors import UserError, unknown_name
 
@@ -71,6 +71,10 @@ class EvaluateStage(Stage):
                 raise unknown_name(f"baseline of {env.name}", name, env.baselines())
             if name in names:
                 raise UserError(f"stage {config.name}: a stage and a baseline are both called {name}: rename the stage")
+
+    @classmethod
+    def check_processes(cls, config: EvaluateStageConfig) -> None:
+        refuse_vllm_of_several(config)
 
     @classmethod
     def plan(cls, config: EvaluateStageConfig) -> str:

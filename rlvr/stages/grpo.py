@@ -12,9 +12,10 @@ from rlvr.engine.sampling import SamplingParams
 from rlvr.engine.vllm_weights import MAX_RANK
 from rlvr.models.memory import Workload
 from rlvr.models.room import check_budget
-from rlvr.pipeline.sampling import SamplingConfig, check_sampling
+from rlvr.pipeline.processes import by_first, num_processes, rank
+from rlvr.pipeline.sampling import SamplingConfig, check_sampling, refuse_vllm_of_several
 from rlvr.pipeline.trained_weights import starts_from_adapter
-from rlvr.pipeline.training import TrainingConfig, batch_arguments
+from rlvr.pipeline.training import TrainingConfig, batch_arguments, check_share
 from rlvr.pipeline.training_stage import Start, TrainingStage
 from rlvr_rewards.errors import UserError, unknown_name
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import Trainer
 
-    from rlvr.engine.dynamic_sampling import FreshTasks
     from rlvr.engine.samplers import SamplerSource
     from rlvr.pipeline.run import Run
 
@@ -94,6 +94,10 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
         return self.prompts_per_step * self.group_size
 
     @property
+    def portion(self) -> tuple[str, int]:
+        return "prompts_per_step", self.group_size
+
+    @property
     def preset(self) -> Algorithm:
         """The algorithm's settings, none without a name."""
         return ALGORITHMS[self.algorithm] if self.algorithm else Algorithm("")
@@ -155,7 +159,9 @@ class GRPOStage(TrainingStage):
         if config.algorithm not in (None, *ALGORITHMS):
             raise unknown_name(f"algorithm of stage {config.name}", config.algorithm, ALGORITHMS)
         super().check(config, run)
+        refuse_vllm_of_several(config)
         check_sampling(config)
+        check_share(config, "extra_groups", config.max_extra_groups)
         _check_trls_sampling(config)
         check_budget(config.name, config.max_new_tokens, run.model)
         if config.keeps_reference and config.lora is None and starts_from_adapter(config, run):
@@ -189,6 +195,7 @@ class GRPOStage(TrainingStage):
 
     @classmethod
     def trainer(cls, config: GRPOStageConfig, run: "Run", start: Start) -> "Trainer":
+        from rlvr.engine.dynamic_sampling import fresh_tasks
         from rlvr.engine.rollout import Origin
         from rlvr.engine.samplers import biases
         from rlvr.engine.trainer import GroupTrainer
@@ -209,8 +216,9 @@ class GRPOStage(TrainingStage):
                 f"[yellow]{config.name}: lora.dropout {config.lora.dropout:g} is off in sampling and on in "
                 "the update, which then learns for another policy than it sampled from: leave it at 0[/]"
             )
-        traces = TraceWriter(run.folder.traces, config.name, "train")
-        traces.drop_after(start.step)
+        traces = TraceWriter(run.folder.traces, config.name, "train", rank())
+        by_first(lambda: traces.drop_after(start.step))
+        seed = run.seed(stage=config.name, purpose="fresh tasks")
         return GroupTrainer(
             env=run.env,
             reward=run.reward,
@@ -219,7 +227,7 @@ class GRPOStage(TrainingStage):
             traces=traces,
             origin=Origin(run.folder.path.name, config.name, run.config.seed),
             savings=Savings(config.share_prompts, config.trim_padding, config.skip_zero_variance),
-            fresh_tasks=_fresh_tasks(config, run),
+            fresh_tasks=fresh_tasks(run.env, seed, config.max_extra_groups, (rank(), num_processes())),
             **start.arguments(config, tasks),
         )
 
@@ -261,17 +269,6 @@ def training_tasks(config: GRPOStageConfig, run: "Run") -> "Dataset":
             f"{config.prompts_per_step} of one step: lower it, or give more tasks"
         )
     return Dataset.from_list(found)
-
-
-def _fresh_tasks(config: GRPOStageConfig, run: "Run") -> "FreshTasks | None":
-    """Tasks for dynamic sampling, drawn anew: some may be among those of the dataset too."""
-    from rlvr.engine.dynamic_sampling import FreshTasks
-    from rlvr.engine.examples import examples
-
-    if not config.max_extra_groups:
-        return None
-    seed = run.seed(stage=config.name, purpose="fresh tasks")
-    return FreshTasks(lambda: examples(run.env, seed), config.max_extra_groups)
 
 
 def _check_trls_sampling(config: GRPOStageConfig) -> None:

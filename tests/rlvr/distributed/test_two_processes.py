@@ -1,0 +1,151 @@
+"""Two processes make of a run what one does, and end it in good order where one of them ends."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rlvr.traces.store import read_shards, shards
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+_TIMES = ("time", "sample_s", "reward_s")
+_NUMBERS = ("logprobs", "advantage")
+
+
+@pytest.fixture(scope="module")
+def alone(folder: Path, started) -> Path:
+    done = started("alone")
+    assert done.returncode == 0, done.stderr
+    return folder / "alone/run"
+
+
+@pytest.fixture(scope="module")
+def together(folder: Path, started) -> Path:
+    done = started("together", processes=2)
+    assert done.returncode == 0, done.stderr
+    (folder / "together/said").write_text(done.stdout)
+    return folder / "together/run"
+
+
+@pytest.mark.parametrize("model", ["sft", "one", "three"])
+def test_two_processes_train_the_same_weights_as_one(alone, together, model):
+    one, two = (load_file(run / "models" / model / "model.safetensors") for run in (alone, together))
+    assert one.keys() == two.keys()
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, atol=1e-5, rtol=0)
+
+
+def test_loss_gradient_and_means_are_those_of_one_process(alone, together):
+    for one, two in zip(_metrics(alone), _metrics(together), strict=True):
+        assert (one["stage"], one["step"]) == (two["stage"], two["step"])
+        for name in ("loss", "grad_norm", "reward", "parts/fateful", "completions/mean_length", "num_tokens"):
+            if name in one:
+                assert two[name] == pytest.approx(one[name], abs=1e-5), (one["stage"], one["step"], name)
+
+
+def test_each_completion_is_in_the_traces_once_as_with_one_process(alone, together):
+    one, two = _rows(alone), _rows(together)
+    assert len(two) == 4 * 4 * 4 + 8
+    for row, other in zip(one, two, strict=True):
+        assert {name: value for name, value in row.items() if name not in (*_TIMES, *_NUMBERS)} == {
+            name: value for name, value in other.items() if name not in (*_TIMES, *_NUMBERS)
+        }
+        assert other["logprobs"] == pytest.approx(row["logprobs"], abs=1e-5)
+        assert other["advantage"] == pytest.approx(row["advantage"], abs=1e-4)
+    assert {shard.rank for shard in shards(together / "traces", "three")} == {0, 1}
+
+
+def test_only_the_first_process_speaks_and_evaluates(folder, alone, together):
+    said = (folder / "together/said").read_text()
+    assert said.count("three 3/3") == 1
+    stages = {
+        stage["name"]: stage["status"] for stage in json.loads((together / "manifest.json").read_text())["stages"]
+    }
+    assert stages == {"sft": "done", "one": "done", "three": "done", "evaluate": "done"}
+    assert json.loads((together / "results.json").read_text()) == json.loads((alone / "results.json").read_text())
+    assert (together / "logs/three.rank1.log").exists()
+
+
+def test_a_process_that_dies_takes_the_run_down_and_another_number_of_them_goes_on(folder, alone, started):
+    """Killed in the second step of two processes, then in the third of one; two finish it."""
+    sft_and_one = 8  # completions of the stage `one`, in each of two processes
+    (folder / "fate").write_text(f"1 {sft_and_one + 9} KILL")
+    began = time.monotonic()
+    done = started("resumed", processes=2)
+    assert done.returncode == 1 and time.monotonic() - began < 60 + 30
+    assert "another process of this run ended" in done.stderr
+    assert "the checkpoint of step 1 is whole, and the same command goes on from it" in done.stderr
+    (folder / "fate").write_text("0 17 KILL")
+    assert started("resumed").returncode == -9
+    assert not (folder / "fate").exists()
+    done = started("resumed", processes=2)
+    assert done.returncode == 0, done.stderr
+    assert "resuming from step 2 of 3" in done.stdout
+    resumed = folder / "resumed/run"
+    assert [_place(row) for row in _rows(resumed)] == [_place(row) for row in _rows(alone)]
+    one, two = (load_file(run / "models/three/model.safetensors") for run in (alone, resumed))
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, atol=1e-5, rtol=0)
+
+
+def test_where_the_first_process_dies_the_second_says_so(folder, started):
+    (folder / "fate").write_text("0 9 KILL")
+    done = started("headless", "--set", "stage.one.steps=40", "--set", "stage.one.save_steps=1", processes=2)
+    assert done.returncode == 1
+    assert done.stderr.count("rlvr: stage one: another process of this run ended") == 1
+    assert "the checkpoint of step 1 is whole" in done.stderr
+
+
+def test_sigterm_to_the_launcher_leaves_a_checkpoint_of_the_step_under_way(folder, started):
+    (folder / "fate").write_text("0 9 TERM")
+    arguments = ("--set", "stage.one.steps=40", "--set", "stage.one.save_steps=50")
+    done = started("stopped", *arguments, processes=2, accelerate=True)
+    assert done.returncode != 0
+    assert "rlvr: stopped by SIGTERM" in done.stderr and "process 1" not in done.stderr
+    stopped = folder / "stopped/run"
+    assert [path.name for path in (stopped / "checkpoints/one").glob("checkpoint-*")] == ["checkpoint-2"]
+    assert _stages(stopped) == {"sft": "done", "one": "stopped"}
+
+
+def test_unequal_completions_and_fresh_groups_do_not_make_a_process_wait_for_ever(folder, started):
+    """Long ones, cut at a letter by chance: the processes make different numbers of passes, and refill alone."""
+    arguments = [
+        f"stage.one.{setting}"
+        for setting in ("steps=3", "max_new_tokens=150", "group_size=16", 'stop=["q"]', "extra_groups=4")
+    ]
+    done = started("unequal", *(word for setting in arguments for word in ("--set", setting)), processes=2)
+    assert done.returncode == 0, done.stderr
+    rows = [row for row in _rows(folder / "unequal/run") if row["stage"] == "one" and row["kept"]]
+    first, second = (sum(len(row["token_ids"]) for row in rows if row["group"] // 2 == half) for half in (0, 1))
+    assert abs(first - second) > 100
+    assert len(rows) == 3 * 4 * 16
+
+
+def test_what_all_processes_run_into_is_said_once(started):
+    done = started("refused", "--set", "stage.one.prompts_per_step=5", processes=2)
+    assert done.returncode == 1
+    refusal = "rlvr: stage one: prompts_per_step 5 cannot be dealt out evenly over 2 processes: set it to 4 or 6"
+    assert done.stderr.count(refusal) == 1 and done.stderr.count("rlvr: ") == 1
+
+
+def _stages(run: Path) -> dict[str, str]:
+    return {stage["name"]: stage["status"] for stage in json.loads((run / "manifest.json").read_text())["stages"]}
+
+
+def _metrics(run: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return sorted(lines, key=lambda line: (line["stage"], line["step"]))
+
+
+def _rows(run: Path) -> list[dict[str, Any]]:
+    tables = read_shards(shards(run / "traces"), on_bad=pytest.fail)
+    return sorted((row for _, table in tables for row in table.to_pylist()), key=_place)
+
+
+def _place(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("stage", "split", "step", "group", "attempt", "sample", "token_ids"))
