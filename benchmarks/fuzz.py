@@ -14,13 +14,13 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from enum import Enum
-from typing import Any, get_type_hints
+from dataclasses import dataclass, field
+from typing import Any
 
 from rlvr.audit.answer import cut
 from rlvr.audit.hostile import hostile_text
-from rlvr_envs import ENVIRONMENTS, Environment, make
+from rlvr_envs import Environment, make
+from rlvr_envs.catalogue import every_tier
 from rlvr_envs.library.countdown import work_out
 from rlvr_envs.scheduling.answer import Form, read_answer
 from rlvr_envs.seeds import derive_random
@@ -170,16 +170,11 @@ def rewards() -> Iterator[Target]:
 
 def environments() -> Iterator[Target]:
     """Every environment found by name, in each tier: its score, verdict and info on one task."""
-    for name in ENVIRONMENTS.names():
-        cls = ENVIRONMENTS.get(name)
-        hints = get_type_hints(cls)
-        enums = [f.name for f in fields(cls) if f.init and issubclass(hints[f.name], Enum)]
-        options = [{option: member.value} for option in enums for member in hints[option]] or [{}]
-        for chosen in options:
-            env = make(name, **chosen)
-            task = GSM8K_ROW if name == "gsm8k" else next(iter(env.rows("train", 0)))
-            seeds = (*ANSWERS[:8], *[env.gold(task)] * 8)
-            yield Target("?".join([f"env {name}", *chosen.values()]), _judge(env, task), seeds, env.reward.bounds)
+    for spec in every_tier():
+        env = make(spec)
+        task = GSM8K_ROW if spec == "gsm8k" else next(iter(env.rows("train", 0)))
+        seeds = (*ANSWERS[:8], *[env.gold(task)] * 8)
+        yield Target(f"env {spec}", _judge(env, task), seeds, env.reward.bounds)
 
 
 def run(fuzzed: Sequence[Target], num: int, seed: int) -> None:

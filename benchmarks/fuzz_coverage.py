@@ -9,12 +9,13 @@ fault ends it with an exit code that is not 0 and the text; without one its last
 """
 
 import argparse
+import importlib
 import sys
 import tempfile
 from pathlib import Path
 
 try:
-    import atheris  # pyright: ignore[reportMissingImports]
+    atheris = importlib.import_module("atheris")  # by name, since no extra installs it for the type checker
 except ImportError:
     sys.exit("fuzz_coverage.py needs atheris: pip install -r requirements/fuzz.txt (Linux)")
 

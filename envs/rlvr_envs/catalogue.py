@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import is_dataclass
+from enum import Enum
 from typing import Any, get_type_hints
 from urllib.parse import parse_qsl
 
@@ -40,6 +41,20 @@ def make(spec: str, **options: Any) -> Environment:
     if twice := [key for key in given if sum(key == other for other, _ in pairs) > 1]:
         raise UserError(f"environment {spec!r}: option {twice[0]!r} is given twice")
     return cls(**_checked_options(cls, {**given, **options}))
+
+
+def every_tier() -> list[str]:
+    """A spec for every environment found by name, one for each value of its options that are enumerations.
+
+    >>> [spec for spec in every_tier() if spec.startswith("scheduling")]
+    ['scheduling?tier=published', 'scheduling?tier=compact', 'scheduling?tier=hard']
+    """
+    specs = []
+    for name in ENVIRONMENTS.names():
+        options = option_names(ENVIRONMENTS.get(name)).items()
+        enums = [(option, type(p.default)) for option, p in options if isinstance(p.default, Enum)]
+        specs += [f"{name}?{option}={member.value}" for option, kind in enums for member in kind] or [name]
+    return specs
 
 
 def option_names(cls: type[Environment]) -> dict[str, inspect.Parameter]:

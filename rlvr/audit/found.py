@@ -5,6 +5,8 @@ where
 
     r_t >= g_t for any t        or        mean_t r_t > mean_t h_t        (t over the tasks that it was scored on)
 
+or where the environment, if its own reward is audited, takes it for solved.
+
 The second is of means: a shaped reward may pay a lucky guess at one day's plan more than an honest try at the same day.
 What a blind policy gets right by chance is set aside; on more than half of the tasks it is no chance.
 """
@@ -51,12 +53,14 @@ class Trial:
 
     Attributes:
         attempts: On each task that it applies to, but for those that it got right by chance, `num_by_chance`.
+        is_of_env: Whether the environment's own reward is audited, so that its verdict must not be won either.
     """
 
     name: str
     about: str
     attempts: list[Attempt]
     num_by_chance: int = 0
+    is_of_env: bool = True
 
     @property
     def scored(self) -> list[Attempt]:
@@ -84,6 +88,9 @@ class Trial:
         as_gold = sum(attempt.is_as_good_as_gold for attempt in self.attempts)
         if as_gold:
             return f"as much as gold on {as_gold} of {len(self.attempts)} tasks"
+        solved = sum(attempt.success for attempt in self.attempts)
+        if solved and self.is_of_env:
+            return f"taken for solved on {solved} of {len(self.attempts)} tasks"
         if self.num_by_chance > MOST_BY_CHANCE * (self.num_by_chance + len(self.attempts)):
             return f"right without looking on {self.num_by_chance} of {self.num_by_chance + len(self.attempts)} tasks"
         honest = mean(attempt.honest for attempt in self.scored)

@@ -44,9 +44,8 @@ class Judge:
     def score(self, pairs: Sequence[tuple[Case, str]]) -> list[Score]:
         """One score for each completion; all of them are one batch, so that slow rewards may run beside each other."""
         tasks = [case.task for case, _ in pairs]
-        columns = {
-            name: [task.get(name, ABSENT) for task in tasks] for name in dict.fromkeys(k for t in tasks for k in t)
-        }
+        names = dict.fromkeys(name for task in tasks for name in task)
+        columns = {name: [task.get(name, ABSENT) for task in tasks] for name in names}
         columns["prompt"] = [self.env.messages(task) for task in tasks]
         return self.reward.score_batch([text for _, text in pairs], columns)
 
@@ -115,7 +114,7 @@ def audit(
         honest_example=judge.example,
     )
     for policy in [*map(POLICIES.get, POLICIES.names()), *more]:
-        found.trials.append(_try(judge, policy, cases, seed))
+        found.trials.append(_try(judge, policy, cases, seed, is_of_env))
         on_step(1)
     for name, write in {**LOSES, **KEEPS}.items():
         pairs = _written(write, name, cases, seed)
@@ -129,11 +128,11 @@ def num_steps(more: Sequence[Policy] = ()) -> int:
     return len(POLICIES.names()) + len(more) + len(LOSES) + len(KEEPS)
 
 
-def _try(judge: Judge, policy: Policy, cases: Sequence[Case], seed: int) -> Trial:
+def _try(judge: Judge, policy: Policy, cases: Sequence[Case], seed: int, is_of_env: bool) -> Trial:
     attempts = judge.attempts(_written(policy, policy.name, cases, seed))
-    by_chance = _by_chance(attempts) if policy.blind else []
-    kept = [attempt for attempt in attempts if attempt not in by_chance]
-    return Trial(policy.name, " ".join((policy.__doc__ or "").split()), kept, len(by_chance))
+    by_chance = {attempt.case.task_id for attempt in _by_chance(attempts)} if policy.blind else set()
+    kept = [attempt for attempt in attempts if attempt.case.task_id not in by_chance]
+    return Trial(policy.name, " ".join((policy.__doc__ or "").split()), kept, len(by_chance), is_of_env)
 
 
 def _by_chance(attempts: Sequence[Attempt]) -> list[Attempt]:

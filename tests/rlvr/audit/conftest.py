@@ -1,13 +1,11 @@
 """Every environment found by name, in each of its tiers; `gsm8k` on a few rows made here."""
 
 import json
-from dataclasses import fields
-from enum import Enum
-from typing import get_type_hints
 
 import pytest
 
-from rlvr_envs import ENVIRONMENTS, make
+from rlvr_envs import make
+from rlvr_envs.catalogue import every_tier
 
 ROWS = [
     ("Ann has 1,250 nuts and eats 16. How many are left?", "1250-16=<<1250-16=1234>>1,234\n#### 1,234"),
@@ -19,17 +17,6 @@ ROWS = [
 ]
 
 
-def variants():
-    """Every environment, and every value of each option that is an enumeration."""
-    for name in ENVIRONMENTS.names():
-        cls = ENVIRONMENTS.get(name)
-        hints = get_type_hints(cls)
-        choices = [f.name for f in fields(cls) if f.init and issubclass(hints[f.name], Enum)]
-        yield from ((name, {choice: value.value}) for choice in choices for value in hints[choice])
-        if not choices:
-            yield name, {}
-
-
 @pytest.fixture(scope="session")
 def gsm8k_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gsm8k")
@@ -39,10 +26,9 @@ def gsm8k_folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(params=variants(), ids=lambda variant: "?".join([variant[0], *map(str, variant[1].values())]))
+@pytest.fixture(params=every_tier())
 def environment(request, gsm8k_folder):
-    name, options = request.param
-    return make(name, **options, **({"path": str(gsm8k_folder)} if name == "gsm8k" else {}))
+    return make(request.param, **({"path": str(gsm8k_folder)} if request.param == "gsm8k" else {}))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from rlvr.audit.policy import policy
 from rlvr.audit.testing import check_audit
 from rlvr.audit.trial import audit
 from rlvr_envs import GeneratedEnvironment, make
+from rlvr_envs.library.arithmetic import Arithmetic
 from rlvr_rewards import exact_number, exact_text, penalty, reward, think_format
 
 
@@ -166,6 +167,24 @@ def test_a_unit_dropped_is_a_miss_of_rewards_that_read_numbers_and_none_of_those
     argued = audit(Lengths(), num_tasks=4, argued=["unit dropped"])
     assert argued.wins == [] and argued.misses[0].is_argued
     assert "unit dropped" not in audit(Lengths(), exact_text, num_tasks=4).wins
+
+
+def test_a_verdict_that_is_too_kind_wins_though_the_reward_is_strict():
+    found = audit(Kind(), num_tasks=4)
+    won = {trial.name: trial.win for trial in found.trials}
+    assert won["first wrong last right"] == "taken for solved on 4 of 4 tasks"
+    assert not won["empty"]
+    assert audit(Kind(), exact_number, num_tasks=4).wins == []  # the verdict is not what is audited then
+
+
+@dataclass(frozen=True)
+class Kind(Arithmetic):
+    """Sums, solved wherever the answer stands."""
+
+    name = "kind"
+
+    def success(self, task, completion):
+        return task["answer"] in completion
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def test_nothing_falls_over_and_everything_is_read_at_times():
 def test_every_environment_and_tier_is_fuzzed():
     names = {target.name for target in fuzz.targets()}
     assert {f"env {name}" for name in ENVIRONMENTS.names() if name != "scheduling"} <= names
-    assert {"env scheduling?published", "env scheduling?compact", "env scheduling?hard"} <= names
+    assert {"env scheduling?tier=published", "env scheduling?tier=compact", "env scheduling?tier=hard"} <= names
 
 
 @pytest.mark.parametrize(
