@@ -12,7 +12,7 @@ Nothing heavy is imported before several processes are connected; alone, every f
 import os
 import signal
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -30,6 +30,7 @@ _PATIENCE = timedelta(days=30)
 """How long a process waits for the first one; a dead one is noticed at once."""
 _LIBRARIES = ("rlvr", "torch", "transformers", "trl", "accelerate", "peft")
 _SPOKEN_FOR_S = 3.0
+_ended = threading.Event()
 
 
 def rank() -> int:
@@ -140,6 +141,11 @@ def lost(error: BaseException) -> bool:
     return "gloo" in says or "nccl" in says or "connection closed by peer" in says or "connection reset by peer" in says
 
 
+def note_sigterm() -> None:
+    """From now on SIGTERM is noted and no more: a launcher sends it at once to the processes that one leaves behind."""
+    signal.signal(signal.SIGTERM, lambda *_: _ended.set())
+
+
 def let_first_speak() -> None:
     """Where this is not the first process and something went wrong: leaves it to the first one to say so.
 
@@ -148,8 +154,9 @@ def let_first_speak() -> None:
     """
     if is_first():
         return
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    time.sleep(_SPOKEN_FOR_S)
+    note_sigterm()
+    if _ended.wait(_SPOKEN_FOR_S):
+        os._exit(128 + signal.SIGTERM)
     print(f"process {rank()} of {num_processes()}: ", end="", file=sys.stderr)
 
 

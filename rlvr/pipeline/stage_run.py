@@ -22,7 +22,7 @@ from rlvr.pipeline.inputs import Entry, config_hash, hash_of, input_hashes, sett
 from rlvr.pipeline.log import log_path, stage_log
 from rlvr.pipeline.metrics import read_lines
 from rlvr.pipeline.peak import forget_peak, peak_memory
-from rlvr.pipeline.processes import lost, rank, told
+from rlvr.pipeline.processes import lost, note_sigterm, rank, told
 from rlvr.pipeline.space import require_space, written_by
 from rlvr.pipeline.stage import StageResult
 from rlvr.stages import STAGES
@@ -64,6 +64,7 @@ def take_part(stage: StageConfig, run: "Run") -> None:
         try:
             STAGES.get(stage.kind).run(stage, run)
         except Exception as error:
+            note_sigterm()
             log.exception("failed")
             if isinstance(error, UserError | BrokenPipeError):
                 raise
@@ -91,6 +92,8 @@ def _recorded(stage: StageConfig, run: "Run", log: logging.Logger) -> None:
         result = STAGES.get(stage.kind).run(stage, run)
         outputs = _outputs(result, run)
     except BaseException as error:
+        if lost(error):
+            note_sigterm()
         status = "failed" if isinstance(error, Exception) else "stopped"
         log.exception(status) if status == "failed" else log.info("%s: %r", status, error)
         with contextlib.suppress(OSError):  # the disk may be what failed

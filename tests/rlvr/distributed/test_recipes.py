@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_accelerate_knows_every_key_of_its_shipped_files(name, processes):
     from accelerate.commands.config.config_args import load_config_from_file
     from accelerate.commands.launch import launch_command_parser
 
-    found = load_config_from_file(str(CONFIGS / f"accelerate/{name}.yaml"))
+    found: Any = load_config_from_file(str(CONFIGS / f"accelerate/{name}.yaml"))
     assert found.num_processes == processes
     assert set(found.fsdp_config) <= set(vars(launch_command_parser().parse_args(["a_script"])))
 
