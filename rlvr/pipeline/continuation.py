@@ -23,11 +23,12 @@ from rlvr.pipeline.processes import rank
 if TYPE_CHECKING:
     from transformers import Trainer
 
-COUNTERS = ("_step", "_total_train_tokens", "_globalstep_last_logged", "_failed_before")
+COUNTERS = ("_total_train_tokens", "_globalstep_last_logged", "_failed_before")
 """Attributes of trainers that are plain numbers; each trainer has some of them."""
-SUMS = ("_metrics", "_stored_metrics")
-"""What was logged in pieces: lists of numbers by name, by mode."""
-BUFFER = "_buffered_inputs"
+SUMS = ("_metrics", "_stored_metrics", "_sums")
+"""What was logged in pieces: numbers by name, of TRL's by mode and name; the last is `ChannelTrainer`'s."""
+SAMPLES = ("_buffered_inputs", "_step")
+"""Completions that further passes learn from, and the number of the next pass; with none, TRL counts from 0 as well."""
 LOSS = "_tr_loss"
 _REFERENCE = "reference.safetensors"
 
@@ -51,11 +52,11 @@ class Continuation(TrainerCallback):
         """Whether completions are under way that later steps learn from."""
         args = self.trainer.args
         every = getattr(args, "steps_per_generation", 1) * getattr(args, "num_iterations", 1)
-        return bool(getattr(self.trainer, BUFFER, None)) and self.trainer._step % every != 0
+        return bool(getattr(self.trainer, "_buffered_inputs", None)) and self.trainer._step % every != 0
 
     def save(self, folder: Path) -> None:
         """Writes this process's part into a checkpoint."""
-        names = (*COUNTERS, *SUMS, *([BUFFER] if self.holds_samples else []), LOSS)
+        names = (*COUNTERS, *SUMS, *(SAMPLES if self.holds_samples else ()), LOSS)
         state = {name: _plain(getattr(self.trainer, name)) for name in names if hasattr(self.trainer, name)}
         order = {"epoch_began": self.epoch_began, "now": self._order()}
         torch.save({"trainer": state, "order": order}, _file(folder, rank()))
@@ -69,8 +70,9 @@ class Continuation(TrainerCallback):
             return
         for name, value in self.saved["trainer"].items():
             if name in SUMS:
-                for mode, found in value.items():
-                    getattr(self.trainer, name)[mode].update(found)
+                for key, found in _on(value, args.device).items():
+                    sums = getattr(self.trainer, name)
+                    sums[key].update(found) if isinstance(found, dict) else sums.update({key: found})
             elif name == LOSS:
                 self.trainer._tr_loss = value.to(args.device)
             else:

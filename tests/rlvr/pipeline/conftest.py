@@ -83,8 +83,7 @@ class Workshop:
 
     def argv(self, *sets: str) -> list[str]:
         options = [part for each in sets for part in ("--set", each)]
-        own = self.path / self.config
-        return ["rlvr", "run", str(own if own.exists() else self.config), "--run-dir", str(self.run_dir), *options]
+        return ["rlvr", "run", str(self.path / self.config), "--run-dir", str(self.run_dir), *options]
 
     def fate(self, call: int, what: str) -> None:
         """At the reward's `call`-th call: a signal's name, or `diskN`: files of N bytes at most."""

@@ -13,7 +13,7 @@ from rlvr.traces.store import read_shard
 from tests.rlvr.pipeline.conftest import Workshop
 
 ROWS = 4
-TIMES = {"time", "sample_s", "reward_s", "step_time", "completions_per_s", "examples_per_s"}
+TIMES = {"time", "sample_s", "reward_s", "step_time", "completions_per_s", "examples_per_s", "pairs_per_s"}
 
 
 def without_times(row):
@@ -101,6 +101,49 @@ def test_a_stopped_run_becomes_what_it_would_have_been(grpo, batch, sets):
     resumed = contents(grpo)
     for what, expected in undisturbed.items():
         assert resumed[what] == expected, what
+
+
+PAIRS = """kind = "KIND"
+steps = 7
+batch_size = 4
+data = "FOLDER/pairs.jsonl"
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "sets"),
+    [
+        pytest.param("sft", [], id="sft", marks=SLOW),
+        pytest.param("sft", ["stage.sft.trl.train_sampling_strategy=group_by_length"], id="sft by length"),
+        pytest.param("dpo", [], id="dpo", marks=SLOW),
+        pytest.param("orpo", [], id="orpo", marks=SLOW),
+    ],
+)
+def test_other_stages_go_on_in_a_later_epoch_between_two_log_lines(workshop, said, stage, sets):
+    """Killed in the sixth step of seven: the fifth is of the second epoch, and was not logged yet."""
+    if stage != "sft":
+        head = (workshop.path / "run.toml").read_text().split("[[stage]]\n")[0]
+        pairs = PAIRS.replace("KIND", stage).replace("FOLDER", str(workshop.path))
+        (workshop.path / "run.toml").write_text(f"{head}[[stage]]\n{pairs}")
+        rows = ({"prompt": f"{n}+1=?", "chosen": f"{n + 1}", "rejected": "none" * n} for n in range(1, 12))
+        (workshop.path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        alone(workshop, "sft")
+        sets = [*sets, "stage.sft.steps=7", "stage.sft.num_examples=11"]
+    sets = [*sets, f"stage.{stage}.trl.logging_steps=2", f"stage.{stage}.save_steps=1"]
+    assert workshop.run(*sets) == 0
+    expected = contents(workshop)
+    shutil.rmtree(workshop.run_dir)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training_stage, "_save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert workshop.run(*sets, f"stage.{stage}.keep_checkpoints=100") == 130
+    for step in (6, 7):
+        shutil.rmtree(workshop.run_dir / f"checkpoints/{stage}/checkpoint-{step}")
+    assert workshop.run(*sets) == 0
+    assert f"{stage}: resuming from step 5 of 7" in said()
+    found = contents(workshop)
+    for what in expected:
+        assert found[what] == expected[what], what
 
 
 def test_a_run_killed_after_its_last_step_trains_none_more(workshop, said):
