@@ -95,7 +95,7 @@ ALGORITHMS = {
     "rloo": Algorithm(
         _PAPER + "2402.14740",
         {"loss_type": "luspo", "importance_sampling_level": "token", "scale_rewards": "none", "beta": 0.0},
-        differs="advantages are (G - 1) / G of the paper's, a constant that Adam cancels; KL, if any, is in the loss",
+        differs="advantages are (G - 1) / G of the paper's, which Adam cancels but for clipping; KL is in the loss",
     ),
 }
 """Every algorithm by its name."""

@@ -12,50 +12,38 @@ Departures from the paper:
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, count, islice
 from typing import Any
 
 from rlvr.engine.examples import examples
 from rlvr.engine.rollout import Rollout, new_rollout
 from rlvr_envs import Environment
+from rlvr_envs.seeds import derive_seed
 
 Example = dict[str, Any]
 """A row of the dataset: `prompt`, `task` (JSON text) and `task_id`."""
 
 
 class FreshTasks:
-    """Tasks beyond those of the dataset: to each step belong its own, whatever others used of theirs.
-
-    So a run that resumes meets the same tasks without a state of its own.
+    """Tasks beyond those of the dataset: each step has its own, so that a resumed run meets the same without a state.
 
     Args:
-        stream: Begins to go through them; where it ends, it begins again.
+        stream: Begins to go through a step's tasks; where they end, it is asked again.
         per_step: Of a step, over all processes.
         share: Which part of them is this process's: its number, and of how many.
     """
 
-    def __init__(self, stream: Callable[[], Iterator[Example]], per_step: int, share: tuple[int, int] = (0, 1)) -> None:
+    def __init__(
+        self, stream: Callable[[int], Iterator[Example]], per_step: int, share: tuple[int, int] = (0, 1)
+    ) -> None:
         process, num_processes = share
-        self._stream, self._per_step, self._share = stream, per_step, per_step // num_processes
+        self._stream, self._share = stream, per_step // num_processes
         self._first = process * self._share
-        self._next, self._rest = 0, stream()
 
     def of_step(self, step: int) -> Iterator[Example]:
-        """Those of a step, counted from 1, made as they are asked for."""
-        first = (step - 1) * self._per_step + self._first
-        if first < self._next:
-            self._next, self._rest = 0, self._stream()
-        while self._next < first:
-            self._draw()
-        for _ in range(self._share):
-            yield self._draw()
-
-    def _draw(self) -> Example:
-        self._next += 1
-        for example in self._rest:
-            return example
-        self._rest = self._stream()
-        return next(self._rest)
+        """Those of a step, made as they are asked for."""
+        again = chain.from_iterable(self._stream(step) for _ in count())
+        return islice(again, self._first, self._first + self._share)
 
 
 def fresh_tasks(env: Environment, seed: int, per_step: int, share: tuple[int, int]) -> FreshTasks | None:
@@ -67,7 +55,7 @@ def fresh_tasks(env: Environment, seed: int, per_step: int, share: tuple[int, in
         per_step: Of a step, over all processes.
         share: The number of this process, and of how many.
     """
-    return FreshTasks(lambda: examples(env, seed), per_step, share) if per_step else None
+    return FreshTasks(lambda step: examples(env, derive_seed(seed, step=step)), per_step, share) if per_step else None
 
 
 @dataclass

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from numpy import float32
+
 from rlvr.engine.sampling import Completion, Request
 from rlvr.models.chat import completion_of
 from rlvr.score_stream import judge
@@ -109,10 +111,10 @@ class Rollout:
             score.errors.update(errors)
 
     def without_variance(self) -> set[int]:
-        """The groups whose scored completions all earned the same: each has an advantage of 0."""
+        """The groups whose scored completions all earned the same, in TRL's float32: each has an advantage of 0."""
         rewards: dict[int, set[float]] = {}
         for group, score in zip(self.groups, self.scores, strict=True):
-            rewards.setdefault(group, set()).update([] if score.reward is None else [score.reward])
+            rewards.setdefault(group, set()).update([] if score.reward is None else [float(float32(score.reward))])
         return {group for group, earned in rewards.items() if len(earned) < 2}
 
     def unscored(self) -> list[str | None]:
@@ -210,7 +212,8 @@ def new_rollout(
     for group in groups:
         samples.append(seen[group])
         seen[group] += 1
-    occurrences = _occurrences(groups, task_ids, before)
+    # Which tasks other processes sample anew is not known here: there the place tells equal tasks apart.
+    occurrences = {group: group for group in groups} if attempt else _occurrences(groups, task_ids, before)
     seeds = [
         derive_seed(
             origin.seed,

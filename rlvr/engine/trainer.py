@@ -5,14 +5,15 @@ stand in this module alone, and `tests/rlvr/engine/test_trl_seams.py` fails when
 
     _prepare_inputs                     groups stay together in a step's passes
     _generate_and_score_completions     dynamic sampling before, and the trace once the advantages are known
-    _generate_single_turn               groups come from our `Sampler`; rewards begin beside what TRL does next
+    _generate_single_turn               groups come from our `Sampler`; rewards may begin beside what TRL does next
     _calculate_rewards                  scores with named parts, recorded errors and the policy for them
     _compute_loss                       rows without an advantage do not go through the model
     _get_per_token_logps_and_entropies  prompts computed once a group, passes cut to their longest row
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from trl.models import unwrap_model_for_generation
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import split_tensor_dict
 
+from rlvr.engine.beside import in_thread
 from rlvr.engine.dynamic_sampling import Example, FreshTasks, Refilled, refill
 from rlvr.engine.rollout import Origin, Rollout, new_rollout
 from rlvr.engine.sampling import Sampler, SamplingParams
@@ -46,6 +48,8 @@ class GroupTrainer(GRPOTrainer):
         origin: The run, stage and seed.
         savings: What the update leaves out.
         fresh_tasks: Tasks for dynamic sampling; `None`: groups without variance stay.
+        score_beside: Whether rewards are computed in a thread beside the log-probs of a reference or old model. Signals
+            (a reward's own alarm) work in the main thread alone. Dynamic sampling needs the rewards first.
         **kwargs: Of `trl.GRPOTrainer`, without `reward_funcs`.
     """
 
@@ -60,14 +64,15 @@ class GroupTrainer(GRPOTrainer):
         origin: Origin,
         savings: Savings = Savings(),  # noqa: B008 (frozen)
         fresh_tasks: FreshTasks | None = None,
+        score_beside: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(reward_funcs=reward, **kwargs)
+        self.score_beside = score_beside
         self.env, self.reward, self.traces, self.origin = env, reward, traces, origin
         self.make_sampler, self.params, self.savings, self.fresh_tasks = make_sampler, params, savings, fresh_tasks
         self._rollout: Rollout | None = None
         self._scoring: Future[None] | None = None
-        self._beside = ThreadPoolExecutor(1, "rewards")
         self._teaching_B: torch.Tensor | None = None
         self._old_BT: torch.Tensor | None = None
         self._failed_before = False
@@ -76,9 +81,10 @@ class GroupTrainer(GRPOTrainer):
         args: Any = self.args
         model: Any = self.model
         every = args.steps_per_generation * self.num_iterations
-        if not model.training or args.gradient_accumulation_steps % every:
+        sums_rows = self.loss_type != "bnpo" and not self._entropy_bonus_enabled and self.top_entropy_quantile == 1.0
+        if not model.training or not sums_rows or args.gradient_accumulation_steps % every:
             return super()._prepare_inputs(generation_batch)
-        # All of it goes into one optimizer step, which the order does not change: groups stay together.
+        # All of it goes into one optimizer step, as a sum over rows, whose order does not count: groups stay together.
         if self._step % every == 0 or self._buffered_inputs is None:
             whole = self._generate_and_score_completions(generation_batch)
             self._buffered_inputs = split_tensor_dict(whole, args.steps_per_generation)
@@ -95,41 +101,51 @@ class GroupTrainer(GRPOTrainer):
             found = self._refilled(found, self.fresh_tasks.of_step(step))
         self._rollout = found.rollout
         output = super()._generate_and_score_completions(found.inputs)
-        self._write_traces(found, output["advantages"])
+        self._write_traces(found, output)
         return output
 
     def _refilled(self, found: Refilled, fresh: Iterator[Example]) -> Refilled:
-        self._sample_and_score(found.rollout, found.inputs)
-        found = refill(found.inputs, found.rollout, fresh, self._sample_and_score)
+        with self._sampler() as sampler:  # one for all rounds, which sample from the same weights
+
+            def sample_and_score(rollout: Rollout, inputs: Sequence[Example]) -> None:
+                prompt_ids, _, _ = self._tokenize_prompts([example["prompt"] for example in inputs])
+                self._sample(sampler, rollout, prompt_ids)
+                rollout.score(self.env, self.reward, self._shared())
+
+            sample_and_score(found.rollout, found.inputs)
+            rewards = [score.reward for score in found.rollout.scores if score.reward is not None]
+            found = refill(found.inputs, found.rollout, fresh, sample_and_score)
         self._pending_extra_logs.clear()  # TRL wants a value for each row that is left
         self._log_metric("dynamic_sampling/extra_groups", found.num_extra)
         self._log_metric("dynamic_sampling/replaced", found.share_replaced)
+        if rewards:
+            self._log_metric("dynamic_sampling/first_reward", sum(rewards) / len(rewards))
         return found
 
-    def _write_traces(self, found: Refilled, advantages_B: torch.Tensor) -> None:
+    def _write_traces(self, found: Refilled, output: dict[str, Any]) -> None:
         """The trace, and an advantage of exactly 0 for groups without variance, where rounding leaves a rest."""
-        rollout = found.rollout
+        rollout, advantages_B = found.rollout, output["advantages"]
         same = rollout.without_variance() if self._loss_is_of_advantages_alone() else set()
         why = rollout.unscored()
-        for row, group in enumerate(rollout.groups):
+        for row, (group, counts) in enumerate(zip(rollout.groups, output["completion_mask"].any(-1), strict=True)):
             if group in same:
                 advantages_B[row] = 0.0
                 why[row] = why[row] or "all of its group earned the same, so that it has no advantage"
+            elif not counts:
+                why[row] = why[row] or "cut short, and so masked (trl.mask_truncated_completions)"
         rows = rollout.trace_rows(self.env, advantages_B.tolist(), why)
         for replaced in found.replaced:
             why = [each or "all of its group earned the same: another took its place" for each in replaced.unscored()]
             rows += replaced.trace_rows(self.env, [None] * len(replaced), why)
         self.traces.write(rollout.step, rows)
 
-    def _sample_and_score(self, rollout: Rollout, inputs: Sequence[Example]) -> None:
-        prompt_ids, _, _ = self._tokenize_prompts([example["prompt"] for example in inputs])
-        self._sample(rollout, prompt_ids)
-        rollout.score(self.env, self.reward, self._shared())
-
-    def _sample(self, rollout: Rollout, prompt_ids: Sequence[Sequence[int]]) -> None:
+    @contextmanager
+    def _sampler(self) -> Iterator[Sampler]:
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model, held_whole(model):
-            sampler = self.make_sampler(model)
-            rollout.take(sampler.sample(rollout.requests(prompt_ids), self.params), prompt_ids, self.processing_class)
+            yield self.make_sampler(model)
+
+    def _sample(self, sampler: Sampler, rollout: Rollout, prompt_ids: Sequence[Sequence[int]]) -> None:
+        rollout.take(sampler.sample(rollout.requests(prompt_ids), self.params), prompt_ids, self.processing_class)
         for name, value in getattr(sampler, "metrics", {}).items():
             self._log_metric(name, value)
 
@@ -146,8 +162,10 @@ class GroupTrainer(GRPOTrainer):
     ) -> tuple[list[list[int]], None]:
         rollout = self._require_rollout()
         if not rollout.completions:
-            self._sample(rollout, prompt_ids)
-            self._scoring = self._beside.submit(rollout.score, self.env, self.reward, self._shared())
+            with self._sampler() as sampler:
+                self._sample(sampler, rollout, prompt_ids)
+            if self.score_beside:
+                self._scoring = in_thread(lambda: rollout.score(self.env, self.reward, self._shared()))
         return [completion.token_ids for completion in rollout.completions], None
 
     def _calculate_rewards(
@@ -157,6 +175,8 @@ class GroupTrainer(GRPOTrainer):
         if self._scoring is not None:
             self._scoring.result()
             self._scoring = None
+        elif not rollout.scores:
+            rollout.score(self.env, self.reward, self._shared())
         self._refuse_reward_that_always_fails(rollout)
         self._log_scores(rollout)
         rewards_N = torch.tensor(
@@ -168,7 +188,7 @@ class GroupTrainer(GRPOTrainer):
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         if self.savings.skip_zero_variance and self._loss_is_of_advantages_alone():
-            self._teaching_B = rows_that_teach(inputs["advantages"])
+            self._teaching_B = rows_that_teach(inputs["advantages"], inputs["completion_mask"])
             self._old_BT = inputs.get("old_per_token_logps")
         try:
             return super()._compute_loss(model, inputs)

@@ -22,7 +22,7 @@ class Savings:
     Attributes:
         share_prompts: The prompt of a group is computed once, where the model's attention allows it.
         trim_padding: Rows go through the model in passes of similar length, each cut to its longest.
-        skip_zero_variance: Rows without an advantage do not go through the model.
+        skip_zero_variance: Rows without an advantage, or masked whole, do not go through the model.
     """
 
     share_prompts: bool = True
@@ -51,22 +51,26 @@ def saving_log_probs(
     return found
 
 
-def rows_that_teach(advantages_B: Tensor) -> Tensor | None:
-    """Which rows (B, bool) have an advantage; `None` where all have. One is always kept, for a gradient to exist."""
-    teaching_B = advantages_B != 0
+def rows_that_teach(advantages_B: Tensor, mask_BT: Tensor) -> Tensor | None:
+    """Which rows (B, bool) have an advantage and tokens that count; `None` where all have.
+
+    One is always kept, with tokens that count where there is such a row: for a gradient, and an entropy, to exist.
+    """
+    counts_B = mask_BT.any(-1)
+    teaching_B = (advantages_B != 0) & counts_B
     if teaching_B.all():
         return None
     if not teaching_B.any():
-        teaching_B[0] = True
+        teaching_B[int(counts_B.int().argmax())] = True
     return teaching_B
 
 
 def put_back(found: LogProbs, teaching_B: Tensor, mask_BT: Tensor, old_BT: Tensor | None) -> LogProbs:
     """Log-probs and entropies of the rows that teach, among all rows.
 
-    A row without an advantage adds 0 to every loss of TRL's, whatever its log-probs, and counts in its denominators as
-    before: it is given the old ones (ratio 1), or 0. For its entropies stands the mean of the others, which so remains
-    the mean that TRL logs.
+    A row that does not teach adds 0 to every loss of TRL's, whatever its log-probs, and counts in its denominators as
+    before: it is given the old ones (ratio 1), or 0. For its entropies stands the mean of the others, so that TRL logs
+    the mean over rows that teach.
     """
     log_probs, entropies = found
     filled = torch.zeros_like(mask_BT, dtype=log_probs.dtype) if old_BT is None else old_BT.to(log_probs.dtype)

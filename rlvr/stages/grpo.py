@@ -9,13 +9,13 @@ from pydantic import Field
 from rlvr.config.schema import RunConfig
 from rlvr.engine.algorithms import ALGORITHMS, Algorithm
 from rlvr.engine.sampling import SamplingParams
-from rlvr.engine.vllm_weights import MAX_RANK
 from rlvr.models.memory import Workload
 from rlvr.models.room import check_budget
+from rlvr.pipeline.grpo_settings import check_trls_settings
 from rlvr.pipeline.processes import by_first, num_processes, rank
 from rlvr.pipeline.sampling import SamplingConfig, check_sampling, refuse_vllm_of_several
 from rlvr.pipeline.trained_weights import starts_from_adapter
-from rlvr.pipeline.training import TrainingConfig, batch_arguments, check_share
+from rlvr.pipeline.training import TrainingConfig, check_share
 from rlvr.pipeline.training_stage import Start, TrainingStage
 from rlvr_rewards.errors import UserError, unknown_name
 
@@ -25,30 +25,6 @@ if TYPE_CHECKING:
 
     from rlvr.engine.samplers import SamplerSource
     from rlvr.pipeline.run import Run
-
-_CHOICES = {
-    "loss_type": ("grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo"),
-    "scale_rewards": ("group", "batch", "none", True, False),
-    "importance_sampling_level": ("token", "sequence"),
-}
-"""Settings of TRL 1.16 whose values TRL itself looks at only once it trains."""
-
-_OF_TRLS_SAMPLING = (
-    "chat_template_kwargs",
-    "repetition_penalty",
-    "generation_kwargs",
-    "cache_implementation",
-    "use_transformers_paged",
-    "use_transformers_continuous_batching",
-    "transformers_continuous_batching_config",
-    "vllm_importance_sampling_correction",
-    "vllm_importance_sampling_mode",
-    "vllm_importance_sampling_clip_max",
-    "vllm_importance_sampling_clip_min",
-    "vllm_model_impl",
-    "vllm_structured_outputs_regex",
-    "vllm_tensor_parallel_size",
-)
 
 
 class GRPOStageConfig(SamplingConfig, TrainingConfig):
@@ -62,6 +38,7 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
         extra_groups: Groups that a step samples beyond its own at most, in place of those without variance; by default
             the algorithm's.
         share_prompts, trim_padding, skip_zero_variance: What the update leaves out; see `rlvr.engine.update.Savings`.
+        score_beside: Whether rewards are computed in a thread while a reference or old model's log-probs are.
     """
 
     trl_class: ClassVar[str] = "GRPOConfig"
@@ -88,6 +65,7 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
     share_prompts: bool = True
     trim_padding: bool = True
     skip_zero_variance: bool = True
+    score_beside: bool = False
 
     @property
     def rows_per_step(self) -> int:
@@ -162,7 +140,7 @@ class GRPOStage(TrainingStage):
         refuse_vllm_of_several(config)
         check_sampling(config)
         check_share(config, "extra_groups", config.max_extra_groups)
-        _check_trls_sampling(config)
+        check_trls_settings(config)
         check_budget(config.name, config.max_new_tokens, run.model)
         if config.keeps_reference and config.lora is None and starts_from_adapter(config, run):
             raise UserError(
@@ -227,6 +205,7 @@ class GRPOStage(TrainingStage):
             traces=traces,
             origin=Origin(run.folder.path.name, config.name, run.config.seed),
             savings=Savings(config.share_prompts, config.trim_padding, config.skip_zero_variance),
+            score_beside=config.score_beside,
             fresh_tasks=fresh_tasks(run.env, seed, config.max_extra_groups, (rank(), num_processes())),
             **start.arguments(config, tasks),
         )
@@ -269,29 +248,3 @@ def training_tasks(config: GRPOStageConfig, run: "Run") -> "Dataset":
             f"{config.prompts_per_step} of one step: lower it, or give more tasks"
         )
     return Dataset.from_list(found)
-
-
-def _check_trls_sampling(config: GRPOStageConfig) -> None:
-    """Refuses settings that would do nothing here, and sampling for part of a step, whose trace is one shard."""
-    for name in _OF_TRLS_SAMPLING:
-        if name in config.trl:
-            raise UserError(f"stage {config.name}: trl.{name} is of TRL's own sampling, not used here: drop it")
-    if config.stop and config.chosen.get("mask_truncated_completions"):
-        raise UserError(
-            f"stage {config.name}: trl.mask_truncated_completions takes what a stop string ended as cut short: drop one"
-        )
-    if config.lora and config.sampler == "vllm" and config.lora.r > MAX_RANK:
-        raise UserError(
-            f"stage {config.name}: lora.r {config.lora.r} is above vLLM's limit of {MAX_RANK}: lower it, or set "
-            'sampler = "torch"'
-        )
-    for name, choices in _CHOICES.items():
-        if config.trl.get(name, choices[0]) not in choices:
-            raise unknown_name(f"trl.{name} in stage {config.name}", str(config.trl[name]), map(str, choices))
-    passes = batch_arguments(config)["gradient_accumulation_steps"]
-    per_generation = config.trl.get("steps_per_generation", passes)
-    if type(per_generation) is not int or per_generation < 1 or per_generation % passes:
-        raise UserError(
-            f"stage {config.name}: trl.steps_per_generation {per_generation} is no multiple of the {passes} passes of "
-            "a step: completions are sampled for whole steps"
-        )

@@ -25,17 +25,27 @@ from rlvr_envs import make
 from rlvr_envs.seeds import canonical_json
 
 ENV = make("arithmetic?largest=9")
+CUT = "…"
+"""Marks a dictated completion that the token budget cut short."""
 TINY = ScratchConfig(hidden_size=32, intermediate_size=64, num_layers=1, num_heads=2, num_kv_heads=2, vocab_size=330)
 
 
 class Dictated:
-    """A sampler that gives the completions it was told to, in order, over all of its calls; then from the start."""
+    """A sampler that gives the completions it was told to, in order, over all of its calls; then from the start.
+
+    What begins with `CUT` ends without the end of a turn.
+    """
 
     def __init__(self, texts: Sequence[str], tokenizer: Any) -> None:
-        self.ids = cycle([[*tokenizer(text).input_ids, tokenizer.eos_token_id] for text in texts])
+        self.ids = cycle([self._ids(text, tokenizer) for text in texts])
 
     def sample(self, requests: Sequence[Request], params: SamplingParams) -> list[list[Completion]]:
         return [[self._completion(next(self.ids)) for _ in request.seeds] for request in requests]
+
+    @staticmethod
+    def _ids(text: str, tokenizer: Any) -> list[int]:
+        end = [] if text.startswith(CUT) else [tokenizer.eos_token_id]
+        return [*tokenizer(text.removeprefix(CUT)).input_ids, *end]
 
     def _completion(self, token_ids: list[int]) -> Completion:
         return Completion(token_ids, [-1.0] * len(token_ids), FinishReason.STOP, 0.0)
@@ -112,6 +122,7 @@ def make_trainer(tiny_model, dataset, arguments, tmp_path) -> Callable[..., Grou
         texts: Sequence[str] | None = None,
         savings: Savings = Savings(),  # noqa: B008 (frozen)
         fresh_tasks: FreshTasks | None = None,
+        score_beside: bool = False,
         **changes: Any,
     ) -> GroupTrainer:
         tokenizer = load_tokenizer(str(tiny_model), ModelConfig())
@@ -136,6 +147,7 @@ def make_trainer(tiny_model, dataset, arguments, tmp_path) -> Callable[..., Grou
             processing_class=tokenizer,
             savings=savings,
             fresh_tasks=fresh_tasks,
+            score_beside=score_beside,
         )
 
     return build

@@ -1,6 +1,7 @@
 """What an update leaves out changes neither loss nor gradients: each algorithm beside stock TRL, with each saving."""
 
 import math
+import signal
 from threading import Event
 
 import pytest
@@ -11,7 +12,7 @@ from rlvr.config.schema import ModelConfig
 from rlvr.engine.algorithms import ALGORITHMS
 from rlvr.engine.update import Savings
 from rlvr.models.load import load_model, load_tokenizer
-from tests.rlvr.engine.conftest import ENV, Dictated, trained
+from tests.rlvr.engine.conftest import CUT, ENV, Dictated, trained
 
 NONE = Savings(share_prompts=False, trim_padding=False, skip_zero_variance=False)
 
@@ -74,6 +75,28 @@ def test_each_saving_by_itself_is_stock_trl(make_trainer, make_stock, tasks, sav
     assert_equal(ours, trained(make_stock(texts, **changes)))
 
 
+CORNERS = {
+    "some cut short": ({"mask_truncated_completions": True}, (1, 5)),
+    "all that teach cut short": ({"mask_truncated_completions": True}, (0, 1, 2, 3)),
+    "all cut short": ({"mask_truncated_completions": True}, range(8)),
+    "cut short, with KL": ({"mask_truncated_completions": True, "beta": 0.1}, (0, 1, 5)),
+    "cut short, vespo": ({"mask_truncated_completions": True, "loss_type": "vespo"}, (1, 5)),
+    "off-policy mask": ({"off_policy_mask_threshold": 1e-4, "num_iterations": 2, "max_steps": 3}, ()),
+    "off-policy with KL": ({"beta": 0.1, "num_iterations": 2, "max_steps": 3}, ()),
+    "bonus on entropy": ({"entropy_coef": 0.1}, ()),
+    "the uncertain tokens": ({"top_entropy_quantile": 0.5}, ()),
+    "recomputed activations": ({"gradient_checkpointing": True}, ()),
+    "padded to eights": ({"pad_to_multiple_of": 8, "mask_truncated_completions": True}, (1,)),
+}
+
+
+@pytest.mark.parametrize("corner", CORNERS)
+def test_a_corner_is_stock_trl(make_trainer, make_stock, tasks, corner):
+    changes, cut = CORNERS[corner]
+    texts = [CUT * (n in cut) + text for n, text in enumerate(completions(tasks))]
+    assert_equal(trained(make_trainer(texts=texts, **changes)), trained(make_stock(texts, **changes)))
+
+
 @pytest.mark.parametrize("loss_type", ["dapo", "grpo", "dr_grpo"])
 def test_a_step_in_several_passes_is_the_step_in_one(make_trainer, tasks, loss_type):
     texts = completions(tasks)
@@ -110,6 +133,21 @@ def test_a_step_that_teaches_nothing_changes_no_weight(make_trainer, tasks):
         torch.testing.assert_close(weight, before[name], rtol=0, atol=0)
 
 
+def test_there_is_an_entropy_where_nothing_teaches(make_trainer, tasks):
+    cut = [CUT * (n < 4) + text for n, text in enumerate(completions(tasks))]
+    assert trained(make_trainer(texts=cut, mask_truncated_completions=True)).logs["entropy"] > 1
+
+
+def test_a_reward_may_set_an_alarm(make_trainer, tasks):
+    def watches_the_clock(completions, **_):
+        before = signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.signal(signal.SIGALRM, before)
+        return [1.0] * len(completions)
+
+    logs = trained(make_trainer(ENV.reward + watches_the_clock, texts=completions(tasks))).logs
+    assert logs["parts/watches_the_clock"] == 1.0
+
+
 def test_the_entropy_logged_is_that_of_the_rows_that_teach(make_trainer, tasks):
     texts = completions(tasks)
     taught = trained(make_trainer(texts=texts)).logs["entropy"]
@@ -123,6 +161,7 @@ def test_rewards_are_computed_beside_the_reference_models_log_probs(make_trainer
     def waits_for_the_reference(completions, **_):
         return [float(begun.wait(10))] * len(completions)
 
-    trainer = make_trainer(ENV.reward + waits_for_the_reference, texts=completions(tasks), beta=0.1)
+    options = {"texts": completions(tasks), "beta": 0.1, "score_beside": True}
+    trainer = make_trainer(ENV.reward + waits_for_the_reference, **options)
     trainer.ref_model.register_forward_pre_hook(lambda *_: begun.set())
     assert trained(trainer).logs["parts/waits_for_the_reference"] == 1.0
