@@ -30,11 +30,12 @@ WITHOUT = {
     "without share_prompts": Side("", savings={"share_prompts": False}),
     "without trim_padding": Side("", savings={"trim_padding": False}),
     "without skip_zero_variance": Side("", savings={"skip_zero_variance": False}),
+    "decoding with shared prompts": Side("", sampling="sharing"),
     "prompt prefilled a row": Side("", sampling="prefill"),
     "cache without room": Side("", sampling="room"),
     "finished rows stay": Side("", sampling="dropping"),
 }
-"""Ours with one of its savings off."""
+"""Ours with one of its savings off, or one that is not on by default."""
 ACCUMULATIONS = (1, 2, 4, 8)
 
 

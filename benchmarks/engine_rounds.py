@@ -94,7 +94,7 @@ def best_accumulation(setting: Setting, candidates: Sequence[int]) -> tuple[int,
             continue
         side = Side("stock", stock=True, accumulation=passes, dictated=True)
         with _running(setting, [side]) as pipes:
-            rounds = [_round(pipes, 0.0) for _ in range(3)][1:]
+            rounds = [_round(pipes, 0.0) for _ in range(2)][1:]
         tried[passes] = min(sum(each.seconds["stock"].get(p, 0.0) for p in (LOG_PROB, UPDATE, REST)) for each in rounds)
     return min(tried, key=lambda passes: tried[passes]), tried
 

@@ -35,7 +35,8 @@ class Shape:
 
     Attributes:
         title: What it stands for.
-        scratch: The model, as `[model.scratch]`; `None`: that of configs/quickstart.toml, with its environment.
+        scratch: The model, as `[model.scratch]`, or a size of random_model.py; `None`: that of configs/quickstart.toml,
+            with its environment.
         prompt_tokens: Of a prompt, about.
         prompts: Groups of a step.
         group: Completions of a prompt.
@@ -44,7 +45,7 @@ class Shape:
     """
 
     title: str
-    scratch: dict[str, int] | None
+    scratch: dict[str, int] | str | None
     prompt_tokens: int
     prompts: int
     group: int
@@ -80,8 +81,11 @@ class LongSums(Arithmetic):
 
 def make_model(shape: Shape, folder: Path) -> tuple[Environment, Any]:
     """Saves the model of a shape into a folder; the environment that it learns, and what completions earn there."""
+    from random_model import make_random_model
+
     from rlvr.config.load import load_config
-    from rlvr.config.schema import ScratchConfig
+    from rlvr.config.schema import ModelConfig, ScratchConfig
+    from rlvr.models.load import load_tokenizer
     from rlvr.models.scratch import make_scratch_model
     from rlvr.pipeline.run import environment_of, reward_of
 
@@ -91,8 +95,11 @@ def make_model(shape: Shape, folder: Path) -> tuple[Environment, Any]:
         make_scratch_model(folder, config.model.scratch, env, seed=0)
         return env, reward_of(config, env)
     env = LongSums(largest=9999)
-    _, tokenizer = make_scratch_model(folder, ScratchConfig(**shape.scratch), env, seed=0)
-    return _of_length(env, tokenizer, shape.prompt_tokens), env.reward
+    if isinstance(shape.scratch, str):
+        make_random_model(shape.scratch, folder)
+    else:
+        make_scratch_model(folder, ScratchConfig(**shape.scratch), env, seed=0)
+    return _of_length(env, load_tokenizer(str(folder), ModelConfig()), shape.prompt_tokens), env.reward
 
 
 def _of_length(env: LongSums, tokenizer: Any, wanted: int) -> LongSums:

@@ -15,6 +15,7 @@ import torch
 
 from rlvr.engine.attention_cache import ATTENTION_KINDS, layer_kinds, make_roomy, positions
 from rlvr.engine.sampling import MAX_ROWS, Completion, FinishReason, Request, SamplingParams
+from rlvr.engine.shared_decoding import SharedPrompt, can_share_decoding, decoding, shared_prompt
 from rlvr.engine.stops import StopStrings
 from rlvr.engine.token_record import Others, TokenRecord, beside
 from rlvr_rewards.errors import UserError
@@ -35,6 +36,9 @@ class TorchSampler:
         pad_id: The padding token.
         max_rows: Most completions under way at once; more requests are worked off in turns.
         tokenizer: What stop strings are looked for with; only they need it.
+        share_prompts: Whether the keys and values of a prompt are kept once for its group, where the model allows it
+            (`rlvr.engine.shared_decoding`); otherwise each row has a copy. It changes the rounding, and is off: whether
+            it is faster with two threads is not shown yet (docs/performance.md).
 
     Raises:
         UserError: The model keeps something else than keys and values of attention (whole, or of a sliding window).
@@ -47,8 +51,10 @@ class TorchSampler:
         pad_id: int,
         max_rows: int = MAX_ROWS,
         tokenizer: "PreTrainedTokenizerBase | None" = None,
+        share_prompts: bool = False,
     ) -> None:
         _refuse_recurrent(model)
+        self.shares = share_prompts and can_share_decoding(model)
         self.model, self.pad_id, self.max_rows, self.tokenizer = model, pad_id, max_rows, tokenizer
         self.eos_ids = torch.tensor(sorted(set(eos_ids)), device=model.device)
 
@@ -76,6 +82,11 @@ class TorchSampler:
 
     def _sample_chunk(self, requests: list[Request], params: SamplingParams) -> list[list[Completion]]:
         batch = self._prefill(requests, params)
+        with decoding(self.model, self.shares):
+            self._draw_all(batch, params)
+        return batch.groups(requests)
+
+    def _draw_all(self, batch: "_Batch", params: SamplingParams) -> None:
         for position in range(params.max_new_tokens):
             if position < params.min_new_tokens:
                 batch.logits_BV[:, self.eos_ids] = -torch.inf
@@ -87,7 +98,6 @@ class TorchSampler:
             if position + 1 == params.max_new_tokens or not batch.shrink():
                 break
             self._decode(batch)
-        return batch.groups(requests)
 
     def _prefill(self, requests: list[Request], params: SamplingParams) -> "_Batch":
         started = time.perf_counter()
@@ -103,10 +113,15 @@ class TorchSampler:
         prompt_of_row_B = torch.tensor(
             [index for index, request in enumerate(requests) for _ in request.seeds], device=ids_PT.device
         )
-        out.past_key_values.batch_select_indices(prompt_of_row_B)
-        make_roomy(out.past_key_values)
+        cache, prompt = out.past_key_values, None
+        if self.shares:
+            prompt, cache = shared_prompt(cache, mask_PT, prompt_of_row_B)
+        else:
+            cache.batch_select_indices(prompt_of_row_B)
+            make_roomy(cache)
         return _Batch(
-            cache=out.past_key_values,
+            cache=cache,
+            prompt=prompt,
             logits_BV=out.logits[:, -1].float()[prompt_of_row_B],
             mask_BT=mask_PT[prompt_of_row_B],
             uniforms_BT=_uniforms(seeds, params.max_new_tokens).to(ids_PT.device),
@@ -127,6 +142,7 @@ class TorchSampler:
             position_ids=positions(batch.mask_BT)[:, -1:],
             past_key_values=batch.cache,
             use_cache=True,
+            **({} if batch.prompt is None else {"shared_prompt": batch.prompt}),
         )
         batch.logits_BV = out.logits[:, -1].float()
 
@@ -142,6 +158,7 @@ class _Batch:
     """The completions under way, and what was drawn so far for every completion of the chunk."""
 
     cache: Any
+    prompt: SharedPrompt | None
     logits_BV: torch.Tensor
     mask_BT: torch.Tensor
     uniforms_BT: torch.Tensor
@@ -177,6 +194,7 @@ class _Batch:
         if alive and len(alive) < _SHRINK_BELOW * len(self.rows_B):
             keep_B = torch.tensor(alive, device=self.rows_B.device)
             self.cache.batch_select_indices(keep_B)
+            self.prompt = self.prompt and self.prompt.select(keep_B)
             self.rows_B, self.tokens_B = self.rows_B[keep_B], self.tokens_B[keep_B]
             self.mask_BT, self.uniforms_BT = self.mask_BT[keep_B], self.uniforms_BT[keep_B]
         return bool(alive)
