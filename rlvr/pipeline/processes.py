@@ -70,6 +70,8 @@ def connected(config: RunConfig) -> Iterator[None]:
     _waiting()
     _refuse_differing(config)
     yield
+    wait()  # nobody leaves while another is still being told
+    _waiting.cache_clear()
     torch.distributed.destroy_process_group()  # not after an error: others may be in the middle of something
 
 

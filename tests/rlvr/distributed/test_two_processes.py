@@ -106,7 +106,7 @@ def test_sigterm_to_the_launcher_leaves_a_checkpoint_of_the_step_under_way(folde
     arguments = ("--set", "stage.one.steps=40", "--set", "stage.one.save_steps=50")
     done = started("stopped", *arguments, processes=2, accelerate=True)
     assert done.returncode != 0
-    assert "rlvr: stopped by SIGTERM" in done.stderr and "process 1" not in done.stderr
+    assert "rlvr: stopped by SIGTERM" in done.stderr and "process 1 of 2" not in done.stderr
     stopped = folder / "stopped/run"
     assert [path.name for path in (stopped / "checkpoints/one").glob("checkpoint-*")] == ["checkpoint-2"]
     assert _stages(stopped) == {"sft": "done", "one": "stopped"}
