@@ -74,7 +74,9 @@ def read_curve(losses: Sequence[float], held_out: Sequence[float] = ()) -> Findi
             f"{fell}, under {MEMORISED}: it may be memorising. held_out = 0.05 would tell; fewer steps or more "
             "examples help where it does",
         )
-    if means[-1 - len(means) // 4] - last > _STILL * (first - last):
+    if (
+        before := means[-1 - len(means) // 4]
+    ) - last > _STILL * before:  # not of the whole fall: the first steps dwarf it
         return Finding(Curve.FALLING, f"{fell} and was still falling at the end: more steps would lower it further")
     return Finding(Curve.SETTLED, f"{fell} and settled there")
 

@@ -137,4 +137,5 @@ def _opened(opener: Any, path: str, **options: Any) -> Any:
     except UserError:
         raise
     except Exception as error:  # transformers raises many kinds; all mean that this model cannot be opened
-        raise UserError(f"model {path} cannot be opened: {one_line(error)}") from error
+        absent = "" if local_folder(path) else "there is no such folder here, and as a model of the hub: "
+        raise UserError(f"model {path} cannot be opened: {absent}{one_line(error)}") from error

@@ -117,10 +117,16 @@ def _is_ours(lock: TextIO) -> bool:
     return False
 
 
+_BEFORE_THE_CONFIG = {".lock", "logs"}
+"""What a run that stopped early may have left in its folder."""
+
+
 def refuse_other_run(path: Path, config: RunConfig) -> None:
     """Refuses a folder whose run has another model, environment or seed; one that is new or absent is no obstacle."""
     file = path / "config.toml"
     if not file.exists():
+        if path.is_dir() and any(each.name not in _BEFORE_THE_CONFIG for each in path.iterdir()):
+            raise UserError(f"run folder {path} holds other files, and no run: give the run a folder of its own")
         return
     try:
         before = tomllib.loads(file.read_text(encoding="utf-8"))

@@ -102,7 +102,7 @@ def _short(value: object) -> str:
 
 def _describe(shape: ModelShape | None, config: RunConfig) -> str:
     if shape is None:
-        return "size unknown until it is downloaded"
+        return "no such folder here, so a model of the hub; size unknown until it is downloaded"
     made = "made from nothing, at most " if config.model.path == SCRATCH else ""
     return (
         f"{made}{shape.num_params / 1e6:,.1f} M parameters, {shape.num_layers} layers of {shape.hidden_size}, "

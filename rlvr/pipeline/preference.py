@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from rlvr.pipeline.run import Run
 
 _CHECKED_PAIRS = 10
+_TOO_OFTEN = 20
+"""Passes through the pairs that call for a warning."""
 
 
 class PreferenceConfig(GroupsConfig, TrainingConfig):
@@ -127,7 +129,10 @@ class PreferenceStage(TrainingStage):
         check_prompts(f"stage {config.name}", start.tokenizer, start.model, examples, max_new_tokens=0)
         check_template(start.path, start.tokenizer, examples[: 2 * _CHECKED_PAIRS])
         if (passes := config.steps * config.batch_size / len(found)) > 1:
-            run.console.print(f"[dim]{config.name}: {len(found)} pairs, gone through {passes:.1f} times[/]")
+            seen = f"{len(found)} pair{'s' * (len(found) != 1)}, gone through {passes:,.0f} times"
+            too_often = passes > _TOO_OFTEN
+            advice = ": it will learn these by heart; sample more tasks, or take fewer steps" if too_often else ""
+            run.console.print(f"[{'yellow' if too_often else 'dim'}]{config.name}: {seen}{advice}[/]")
         return cls.preference_trainer(config, run, start, Dataset.from_list([_columns(pair) for pair in found]))
 
     @classmethod

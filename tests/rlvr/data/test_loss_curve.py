@@ -23,6 +23,7 @@ def decay(start, end, rate=8):
         ([3.0, 2.0, 1.0], [], Curve.SHORT, "too few"),
         (drawn(decay(6, 1)), [], Curve.SETTLED, "settled"),
         (drawn(decay(6, 1, rate=1)), [], Curve.FALLING, "more steps"),
+        (drawn(lambda t: decay(5.5, 0.65, rate=30)(t) - 0.25 * t), [], Curve.FALLING, "more steps"),
         (drawn(lambda t: 2.3), [], Curve.FLAT, "learning rate is too low"),
         (drawn(lambda t: 2 + t), [], Curve.RISING, "learning rate is too high"),
         (drawn(lambda t: 6 - 4 * min(t, 0.5) + 3 * max(0, t - 0.5)), [], Curve.RISING, "its lowest"),

@@ -29,6 +29,14 @@ def copy(workshop, finished):
     return workshop
 
 
+def test_a_folder_of_other_files_is_no_run_folder(workshop, said):
+    workshop.run_dir.mkdir()
+    (workshop.run_dir / "notes.md").write_text("mine")
+    assert workshop.run() == 2
+    assert "holds other files, and no run" in said()
+    assert [each.name for each in workshop.run_dir.iterdir() if each.name != ".lock"] == ["notes.md"]
+
+
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [
