@@ -7,6 +7,7 @@ Types: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0.
 """
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,4 +80,5 @@ def _settings(args: argparse.Namespace) -> "ExportSettings":
         margin=args.margin,
         credits=Credits(args.name or "", args.author, args.license),
         force=args.force,
+        measured_by=f"--env {shlex.quote(args.env or 'ENV')}",
     )

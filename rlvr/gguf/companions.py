@@ -67,7 +67,14 @@ def _go(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def run_notes(name: str, files: Sequence[str], proofs: Sequence[str], context_length: int, temperature: float) -> str:
+def run_notes(
+    name: str,
+    files: Sequence[str],
+    proofs: Sequence[str],
+    context_length: int,
+    temperature: float,
+    measured_by: str,
+) -> str:
     """RUN.md.
 
     Args:
@@ -76,6 +83,7 @@ def run_notes(name: str, files: Sequence[str], proofs: Sequence[str], context_le
         proofs: A line a file: what was compared, or that nothing was.
         context_length: Of the model, in tokens.
         temperature: That it was measured with.
+        measured_by: Options of `rlvr eval` that measure it again.
     """
     file = files[0]
     sampling = f"--temp {temperature:g} --top-k 0 --top-p 1 --min-p 0"
@@ -117,7 +125,7 @@ vllm serve MODEL_FOLDER --port 8000
 ## Measuring it again
 
 ```bash
-rlvr eval --model {file} --env ENV
-rlvr eval --model http://localhost:8080/v1 --env ENV
+rlvr eval --model {file} {measured_by}
+rlvr eval --model http://localhost:8080/v1 {measured_by}
 ```
 """

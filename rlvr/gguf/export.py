@@ -53,6 +53,7 @@ class ExportSettings:
         force: Whether files of an earlier export are replaced.
         trust_remote_code: Whether the model's own code may run.
         traces: The folder for the files' completions; `None` keeps none.
+        measured_by: Options of `rlvr eval` that give a file the same tasks again, for RUN.md.
     """
 
     types: tuple[FileType, ...]
@@ -64,6 +65,7 @@ class ExportSettings:
     force: bool = False
     trust_remote_code: bool = False
     traces: Path | None = None
+    measured_by: str = "--env ENV"
 
 
 @dataclass(frozen=True)

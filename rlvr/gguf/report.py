@@ -29,7 +29,8 @@ def write_companions(exported: Export, to: Path, name: str, settings: ExportSett
     stops = [tokens[token] for token in sorted(ends)]
     write_text(to / "Modelfile", modelfile(there[0].path.name, turns, stops, context, temperature))
     proofs = [proof_of(file) for file in there]
-    write_text(to / "RUN.md", run_notes(name, [file.path.name for file in there], proofs, context, temperature))
+    names = [file.path.name for file in there]
+    write_text(to / "RUN.md", run_notes(name, names, proofs, context, temperature, settings.measured_by))
 
 
 def proof_of(file: ExportedFile) -> str:

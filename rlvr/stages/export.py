@@ -3,6 +3,7 @@
 The files are evaluated like models, under the names `MODEL-TYPE`: the closing table shows what quantization cost.
 """
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,6 +131,18 @@ def _settings(config: ExportStageConfig, run: "Run") -> "ExportSettings":
         force=True,
         trust_remote_code=run.config.model.trust_remote_code,
         traces=run.folder.traces,
+        measured_by=_measured_by(config, run),
+    )
+
+
+def _measured_by(config: ExportStageConfig, run: "Run") -> str:
+    """Options of `rlvr eval` that ask for the same tasks and budget."""
+    env = run.config.env
+    options = "&".join(f"{name}={value}" for name, value in env.options.items())
+    spec = shlex.quote(f"{env.name}?{options}" if options else env.name)
+    return (
+        f"--env {spec} --n {config.num_tasks} --max-new-tokens {config.max_new_tokens} "
+        f"--temperature {config.temperature:g} --seed {run.config.seed}"
     )
 
 

@@ -54,6 +54,9 @@ def test_the_files_are_in_the_run_and_in_its_results(config, tmp_path, capsys):
     assert rows["sft-F16", "success-sft"]["mean"] == 0
     assert rows["sft-Q4_0", "score"]["model"] == "gguf/export/sft-Q4_0.gguf"
     assert ("sft-Q4_0", "success-sft-F16") in rows
+    notes = (run / "gguf" / "export" / "RUN.md").read_text()
+    again = "--env 'arithmetic?largest=9' --n 5 --max-new-tokens 8 --temperature 1 --seed 0"
+    assert f"rlvr eval --model sft-Q4_0.gguf {again}\n" in notes
     manifest = json.loads((run / "manifest.json").read_text())
     assert {row["stage"]: row["before"] for row in manifest["table"] if row["mean"] is not None} == {
         "sft-F16": "sft",
