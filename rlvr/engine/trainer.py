@@ -50,6 +50,7 @@ class GroupTrainer(GRPOTrainer):
         fresh_tasks: Tasks for dynamic sampling; `None`: groups without variance stay.
         score_beside: Whether rewards are computed in a thread beside the log-probs of a reference or old model. Signals
             (a reward's own alarm) work in the main thread alone. Dynamic sampling needs the rewards first.
+        warn: Shows a line to the user.
         **kwargs: Of `trl.GRPOTrainer`, without `reward_funcs`.
     """
 
@@ -65,17 +66,18 @@ class GroupTrainer(GRPOTrainer):
         savings: Savings = Savings(),  # noqa: B008 (frozen)
         fresh_tasks: FreshTasks | None = None,
         score_beside: bool = False,
+        warn: Callable[[str], None] = lambda line: None,
         **kwargs: Any,
     ) -> None:
         super().__init__(reward_funcs=reward, **kwargs)
-        self.score_beside = score_beside
+        self.score_beside, self.warn = score_beside, warn
         self.env, self.reward, self.traces, self.origin = env, reward, traces, origin
         self.make_sampler, self.params, self.savings, self.fresh_tasks = make_sampler, params, savings, fresh_tasks
         self._rollout: Rollout | None = None
         self._scoring: Future[None] | None = None
         self._teaching_B: torch.Tensor | None = None
         self._old_BT: torch.Tensor | None = None
-        self._failed_before = False
+        self._failed_before = self._warned = False
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         args: Any = self.args
@@ -178,6 +180,7 @@ class GroupTrainer(GRPOTrainer):
         elif not rollout.scores:
             rollout.score(self.env, self.reward, self._shared())
         self._refuse_reward_that_always_fails(rollout)
+        self._warn_of_failures(rollout)
         self._log_scores(rollout)
         rewards_N = torch.tensor(
             [torch.nan if score.reward is None else score.reward for score in rollout.scores],
@@ -247,6 +250,17 @@ class GroupTrainer(GRPOTrainer):
             raise UserError(
                 f"the reward failed for every completion of step {rollout.step}; "
                 f"the first error is of its part {name}: {error}"
+            )
+
+    def _warn_of_failures(self, rollout: Rollout) -> None:
+        """Says it once where a tenth of a step failed: the means that are logged leave those completions out."""
+        failed = [score.errors for score in rollout.scores if score.errors]
+        if len(failed) >= 0.1 * len(rollout) and not self._warned:
+            self._warned = True
+            name, error = next(iter(failed[0].items()))
+            self.warn(
+                f"step {rollout.step}: {len(failed)} of {len(rollout)} completions could not be scored, and no mean "
+                f"counts them; the first error is of the part {name}: {error}"
             )
 
     def _log_scores(self, rollout: Rollout) -> None:

@@ -173,6 +173,8 @@ class GRPOStage(TrainingStage):
 
     @classmethod
     def trainer(cls, config: GRPOStageConfig, run: "Run", start: Start) -> "Trainer":
+        from rich.markup import escape
+
         from rlvr.engine.dynamic_sampling import fresh_tasks
         from rlvr.engine.rollout import Origin
         from rlvr.engine.samplers import biases
@@ -206,6 +208,7 @@ class GRPOStage(TrainingStage):
             origin=Origin(run.folder.path.name, config.name, run.config.seed),
             savings=Savings(config.share_prompts, config.trim_padding, config.skip_zero_variance),
             score_beside=config.score_beside,
+            warn=lambda line: run.console.print(f"[yellow]{config.name}: {escape(line)}[/]"),
             fresh_tasks=fresh_tasks(run.env, seed, config.max_extra_groups, (rank(), num_processes())),
             **start.arguments(config, tasks),
         )

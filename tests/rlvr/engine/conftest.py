@@ -123,6 +123,7 @@ def make_trainer(tiny_model, dataset, arguments, tmp_path) -> Callable[..., Grou
         savings: Savings = Savings(),  # noqa: B008 (frozen)
         fresh_tasks: FreshTasks | None = None,
         score_beside: bool = False,
+        warn: Callable[[str], None] = lambda line: None,
         **changes: Any,
     ) -> GroupTrainer:
         tokenizer = load_tokenizer(str(tiny_model), ModelConfig())
@@ -148,6 +149,7 @@ def make_trainer(tiny_model, dataset, arguments, tmp_path) -> Callable[..., Grou
             savings=savings,
             fresh_tasks=fresh_tasks,
             score_beside=score_beside,
+            warn=warn,
         )
 
     return build

@@ -67,6 +67,21 @@ def test_a_failed_part_leaves_its_completion_out_and_says_why(make_trainer, task
     assert failed["why_not_kept"]
 
 
+def test_a_reward_that_often_fails_is_warned_of_once(make_trainer, tasks):
+    @reward
+    def brittle(completion: str) -> float:
+        if "99" in completion:
+            raise RuntimeError("cannot read 99")
+        return 1.0
+
+    lines = []
+    trained(make_trainer(exact_number + brittle, texts=completions(tasks), warn=lines.append, max_steps=2))
+    assert lines == [
+        "step 1: 2 of 8 completions could not be scored, and no mean counts them; "
+        "the first error is of the part brittle: RuntimeError: cannot read 99"
+    ]
+
+
 def test_drop_group_leaves_the_whole_group_out(make_trainer, tasks, tmp_path):
     first_gold = ENV.gold(tasks[0])
 
