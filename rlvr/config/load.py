@@ -1,6 +1,7 @@
 """From a TOML file and `--set key=value` to a checked `RunConfig`."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from rlvr.config.schema import BASE, RunConfig, StageConfig
 from rlvr.config.shipped import find_config
 from rlvr.stages import STAGES
 from rlvr_rewards.errors import UserError, unknown_name
+
+_REWARD_FILE = re.compile(r"[^\s'\"()*+&]+\.py(?=:)")
 
 
 def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> RunConfig:
@@ -31,6 +34,7 @@ def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> RunConfig:
     for override in overrides:
         apply_override(raw, override)
     _find_environment(raw, path.parent)
+    _find_rewards(raw, path.parent)
     return check_config(raw, str(path))
 
 
@@ -39,8 +43,21 @@ def _find_environment(raw: dict[str, Any], folder: Path) -> None:
     env = raw.get("env")
     name = env.get("name") if isinstance(env, dict) else None
     file, colon, _ = name.rpartition(":") if isinstance(name, str) else ("", "", "")
-    if isinstance(env, dict) and colon and not Path(file).is_file() and (folder / file).is_file():
-        env["name"] = str(folder / str(name))
+    if isinstance(env, dict) and colon:
+        env["name"] = f"{_found(file, folder)}{str(name)[len(file) :]}"
+
+
+def _find_rewards(raw: dict[str, Any], folder: Path) -> None:
+    """The files in a reward's expression (`0.5 * 'my_reward.py:brief'`) are looked for there too."""
+    reward = raw.get("reward")
+    expression = reward.get("expression") if isinstance(reward, dict) else None
+    if isinstance(reward, dict) and isinstance(expression, str):
+        reward["expression"] = _REWARD_FILE.sub(lambda match: _found(match[0], folder), expression)
+
+
+def _found(file: str, folder: Path) -> str:
+    """A file here, or else the one in a folder; its name as it is where neither is."""
+    return str(folder / file) if not Path(file).is_file() and (folder / file).is_file() else file
 
 
 def check_config(raw: Mapping[str, Any], source: str) -> RunConfig:

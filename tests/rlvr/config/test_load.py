@@ -88,9 +88,9 @@ def test_a_reference_that_trl_could_not_open_is_refused(tmp_path):
     check(config(tmp_path, sets=["stage.sft.lora.r=4", "stage.grpo.trl.beta=0.1", "stage.grpo.lora.r=4"]))
 
 
-def test_more_processes_than_one_are_refused(tmp_path, monkeypatch):
+def test_rows_that_cannot_be_dealt_out_to_the_processes_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
-    assert "one process" in refusal(tmp_path, "stage.sft.batch_size=32")
+    assert "set it to 30 or 33" in refusal(tmp_path, "stage.sft.batch_size=32")
 
 
 @pytest.mark.parametrize("setting", ["loss_type=grpoo", "scale_rewards=batched", "importance_sampling_level=tokens"])
@@ -278,3 +278,13 @@ def test_a_metric_that_cannot_exist_is_refused(tmp_path, metrics, says):
 def test_every_metric_that_there_is_may_be_named(tmp_path):
     known = '["success","score","errors","tokens","truncated","parts.format","optimum_ratio","pass@2","pass@3"]'
     check(config(tmp_path, TEXT_ENV, [f"stage.evaluate.metrics={known}", "stage.evaluate.num_samples=3"]))
+
+
+@pytest.mark.parametrize("expression", ["mine.py:brief", "0.5*'mine.py:brief' + success", "success & 'mine.py:brief'"])
+def test_a_reward_of_a_file_is_found_beside_the_config(tmp_path, expression):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "mine.py").write_text("")
+    (folder / "run.toml").write_text(f'{TEXT_ENV}[reward]\nexpression = "{expression}"\n')
+    found = load_config(str(folder / "run.toml")).reward.expression
+    assert found == expression.replace("mine.py", str(folder / "mine.py"))
