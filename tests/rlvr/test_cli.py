@@ -165,7 +165,7 @@ def test_sigterm_during_training_ends_with_143_and_ctrl_c_with_130(monkeypatch):
 
     def stopped_by(number):
         def run(args):
-            stop = callbacks.StopRequest(lambda line: None)
+            stop = callbacks.StopRequest(lambda number: None)
             stop.request(number)
             stop.raise_if_requested()
 
