@@ -71,7 +71,7 @@ def quickstart(tmp_path_factory):
     short = ["threads=1", "stage.export.margin=100", "stage.dpo.num_tasks=100"]
     for stage in config["stage"]:
         name = stage.get("name", stage["kind"])
-        steps = 100 if name == "sft" else 2
+        steps = {"sft": 100, "grpo": 6}.get(name, 2)  # of the stages with traces GRPO has most, and is opened
         short += [f"stage.{name}.steps={steps}"] if stage["kind"] in ("sft", "dpo", "grpo") else []
         short += [f"stage.{name}.num_tasks=4"] if stage["kind"] in ("evaluate", "export") else []
     assert (
