@@ -83,7 +83,7 @@ class GroupTrainer(GRPOTrainer):
         args: Any = self.args
         model: Any = self.model
         every = args.steps_per_generation * self.num_iterations
-        sums_rows = self.loss_type != "bnpo" and not self._entropy_bonus_enabled and self.top_entropy_quantile == 1.0
+        sums_rows = self.loss_type != "bnpo" and not self._loss_has_entropies()
         if not model.training or not sums_rows or args.gradient_accumulation_steps % every:
             return super()._prepare_inputs(generation_batch)
         # All of it goes into one optimizer step, as a sum over rows, whose order does not count: groups stay together.
@@ -128,10 +128,11 @@ class GroupTrainer(GRPOTrainer):
         """The trace, and an advantage of exactly 0 for groups without variance, where rounding leaves a rest."""
         rollout, advantages_B = found.rollout, output["advantages"]
         same = rollout.without_variance() if self._loss_is_of_advantages_alone() else set()
+        flat = [group in same for group in rollout.groups]
+        advantages_B[torch.tensor(flat, device=advantages_B.device)] = 0.0
         why = rollout.unscored()
-        for row, (group, counts) in enumerate(zip(rollout.groups, output["completion_mask"].any(-1), strict=True)):
-            if group in same:
-                advantages_B[row] = 0.0
+        for row, counts in enumerate(output["completion_mask"].any(-1).tolist()):
+            if flat[row]:
                 why[row] = why[row] or "all of its group earned the same, so that it has no advantage"
             elif not counts:
                 why[row] = why[row] or "cut short, and so masked (trl.mask_truncated_completions)"
@@ -230,12 +231,11 @@ class GroupTrainer(GRPOTrainer):
 
     def _loss_is_of_advantages_alone(self) -> bool:
         """Whether a row without an advantage adds nothing to the loss: no KL, no bonus on entropy, no router's loss."""
-        return (
-            self.beta == 0.0
-            and not self._entropy_bonus_enabled
-            and not self.aux_loss_enabled
-            and self.top_entropy_quantile == 1.0
-        )
+        return self.beta == 0.0 and not self.aux_loss_enabled and not self._loss_has_entropies()
+
+    def _loss_has_entropies(self) -> bool:
+        """Whether entropies take part, by a bonus or by choosing tokens: terms of a whole pass, not of a row."""
+        return self._entropy_bonus_enabled or self.top_entropy_quantile < 1.0
 
     def _require_rollout(self) -> Rollout:
         assert self._rollout is not None, "TRL generated outside of _generate_and_score_completions"
