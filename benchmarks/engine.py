@@ -42,13 +42,8 @@ ACCUMULATIONS = (1, 2, 4, 8)
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--shapes", default="A,B,D", help=", ".join(f"{k}: {s.title}" for k, s in SHAPES.items()))
-    parser.add_argument("--pairs", type=int, default=5, help="rounds that count (default 5)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--flat", default="0,0.25", help="shares of groups without variance (default 0,0.25)")
-    parser.add_argument("--full", action="store_true", help="every completion takes the whole budget")
-    parser.add_argument("--each", action="store_true", help="ours with each saving off beside it, without stock TRL")
-    parser.add_argument("--accumulation", type=int, help="of stock TRL; otherwise the fastest of a few is found")
-    parser.add_argument("--minutes", type=float, default=30, help="for one shape, after which no round begins")
+    add_comparison_arguments(parser)
     args = parser.parse_args()
     for name in args.shapes.split(","):
         if name not in SHAPES:
@@ -58,6 +53,16 @@ def main() -> None:
     os.environ.update(OMP_NUM_THREADS=str(args.threads))
     for name in args.shapes.split(","):
         compare(f"{name}: {described(SHAPES[name])}", Setting(SHAPES[name], args.threads, args.full), args)
+
+
+def add_comparison_arguments(parser: argparse.ArgumentParser) -> None:
+    """How `compare` goes about it."""
+    parser.add_argument("--pairs", type=int, default=5, help="rounds that count (default 5)")
+    parser.add_argument("--flat", default="0,0.25", help="shares of groups without variance (default 0,0.25)")
+    parser.add_argument("--full", action="store_true", help="every completion takes the whole budget")
+    parser.add_argument("--each", action="store_true", help="ours with each saving off beside it, without stock TRL")
+    parser.add_argument("--accumulation", type=int, help="of stock TRL; otherwise the fastest of a few is found")
+    parser.add_argument("--minutes", type=float, default=30, help="for one shape, after which no round begins")
 
 
 def has_vllm() -> bool:

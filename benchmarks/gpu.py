@@ -12,7 +12,7 @@ import os
 import sys
 from dataclasses import replace
 
-from engine import compare, has_vllm
+from engine import add_comparison_arguments, compare, has_vllm
 from engine_rounds import Setting
 from engine_work import Shape
 
@@ -41,12 +41,7 @@ SHAPES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--shapes", help=f"some of {', '.join(SHAPES)}; by default all that can be sampled here")
-    parser.add_argument("--pairs", type=int, default=5, help="rounds that count (default 5)")
-    parser.add_argument("--flat", default="0,0.25", help="shares of groups without variance (default 0,0.25)")
-    parser.add_argument("--full", action="store_true", help="every completion takes the whole budget")
-    parser.add_argument("--each", action="store_true", help="ours with each saving off beside it, without stock TRL")
-    parser.add_argument("--accumulation", type=int, help="of stock TRL; otherwise the fastest of a few is found")
-    parser.add_argument("--minutes", type=float, default=30, help="for one shape, after which no round begins")
+    add_comparison_arguments(parser)
     args = parser.parse_args()
     import torch
 
