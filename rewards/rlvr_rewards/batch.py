@@ -28,7 +28,8 @@ def make_rows(
     rows = []
     for index, completion in enumerate(completions):
         task = {name: values[index] for name, values in columns.items() if values[index] is not ABSENT}
-        values = {**shared, **task, "task": task, "completion": completion_text(completion)}
+        counted = {"num_tokens": len(task["completion_ids"])} if "completion_ids" in task else {}
+        values = {**shared, **counted, **task, "task": task, "completion": completion_text(completion)}
         rows.append(Row(values, index, batch_values))
     return rows
 

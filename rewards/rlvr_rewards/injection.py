@@ -10,7 +10,7 @@ from typing import Any
 
 from rlvr_rewards.errors import UserError
 
-_FROM_US = ("completion", "completions", "prompt", "prompts", "task")
+_FROM_US = ("completion", "completions", "prompt", "prompts", "task", "num_tokens")
 FROM_TRL = ("completion_ids", "trainer_state", "log_extra", "log_metric", "environments")
 """What a reward may ask for that only TRL's training has."""
 _NOT_COLUMNS = frozenset((*_FROM_US, *FROM_TRL))

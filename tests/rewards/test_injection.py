@@ -144,3 +144,14 @@ def test_a_partial_is_called_what_its_function_is_called():
         return size
 
     assert reward(functools.partial(sized, size=0.5)).score("x").parts == {"sized": 0.5}
+
+
+def test_the_number_of_tokens_is_known_wherever_their_ids_are():
+    @reward(high=9.0)
+    def counted(completion: str, num_tokens: int = 0) -> float:
+        return float(num_tokens)
+
+    assert counted(prompts=["p", "p"], completions=["a b", "c"], completion_ids=[[5, 6, 7], [8]]) == [3.0, 1.0]
+    assert counted.score("a b", completion_ids=[5, 6]).reward == 2.0
+    assert counted.score("a b", num_tokens=4).reward == 4.0
+    assert counted.score("a b").reward == 0.0
