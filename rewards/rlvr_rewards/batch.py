@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rlvr_rewards.ahead import compute_ahead
 from rlvr_rewards.errors import UserError
-from rlvr_rewards.functions import BatchReward
-from rlvr_rewards.row import ABSENT, Completion, Row, completion_text
+from rlvr_rewards.row import ABSENT, Completion, Row, completion_text, turns_of
 from rlvr_rewards.scorable import Scorable
 from rlvr_rewards.score import OnError, Score
 
@@ -16,21 +16,19 @@ def make_rows(
     columns: Mapping[str, Sequence[Any]],
     shared: Mapping[str, Any],
 ) -> list[Row]:
-    """One row a completion, with the batch functions of `reward` already computed."""
+    """One row a completion; what `reward` does not compute in its place is computed already."""
     for name, values in columns.items():
         if len(values) != len(completions):
             raise UserError(f"column {name!r} has {len(values)} values for {len(completions)} completions")
-    batch_values = {
-        id(leaf): leaf.compute_batch(_trl_arguments(completions, columns, shared), len(completions))
-        for leaf in reward.walk()
-        if isinstance(leaf, BatchReward)
-    }
     rows = []
     for index, completion in enumerate(completions):
         task = {name: values[index] for name, values in columns.items() if values[index] is not ABSENT}
-        counted = {"num_tokens": len(task["completion_ids"])} if "completion_ids" in task else {}
-        values = {**shared, **counted, **task, "task": task, "completion": completion_text(completion)}
-        rows.append(Row(values, index, batch_values))
+        known = {"num_tokens": len(task["completion_ids"])} if "completion_ids" in task else {}
+        said = {"turns": turns_of(completion), **shared, **known, **task, "completion": completion_text(completion)}
+        rows.append(Row({**said, "task": task}, index))
+    ahead = compute_ahead(reward, rows, lambda: _trl_arguments(completions, columns, shared))
+    for row in rows:
+        row.ahead = ahead
     return rows
 
 

@@ -11,8 +11,14 @@ class UserError(ValueError):
     """A mistake in what the user gave us; its message is one line and names the way out."""
 
 
+class ReportedError(Exception):
+    """An error of another process; its message is the line that `one_line` made of it there."""
+
+
 def one_line(error: BaseException) -> str:
     """An exception as one line of at most 300 characters: its type and its message."""
+    if isinstance(error, ReportedError):
+        return str(error)[:300]
     message = " ".join(str(error)[:1000].split())
     return f"{type(error).__name__}: {message}"[:300]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rlvr_rewards.errors import UserError
 
-_FROM_US = ("completion", "completions", "prompt", "prompts", "task", "num_tokens")
+_FROM_US = ("completion", "completions", "prompt", "prompts", "task", "num_tokens", "turns")
 FROM_TRL = ("completion_ids", "trainer_state", "log_extra", "log_metric", "environments")
 """What a reward may ask for that only TRL's training has."""
 _NOT_COLUMNS = frozenset((*_FROM_US, *FROM_TRL))
@@ -48,18 +48,25 @@ class Injected:
 
     def __call__(self, values: Mapping[str, Any], settings: Mapping[str, Any]) -> Any:
         """Calls the function; a required parameter that `values` lacks is a `LookupError` naming it."""
+        return self.function(**self.arguments(values), **settings)
+
+    def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What the function asks for of `values`, without its settings.
+
+        Raises:
+            LookupError: A required parameter is not among them.
+        """
         try:
             arguments = {name: values[name] for name in self.required}
         except KeyError as missing:
             columns = ", ".join(sorted(values.keys() - _NOT_COLUMNS)) or "none"
             raise LookupError(f"the task row has no column {missing}; it has: {columns}") from None
         if self.takes_all:
-            arguments = {name: value for name, value in values.items() if name not in self.settings}
-        else:
-            for name in self.optional:
-                if name in values:
-                    arguments[name] = values[name]
-        return self.function(**arguments, **settings)
+            return {name: value for name, value in values.items() if name not in self.settings}
+        for name in self.optional:
+            if name in values:
+                arguments[name] = values[name]
+        return arguments
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:

@@ -21,17 +21,25 @@ class Row:
     Attributes:
         values: Everything that can be injected: `completion`, `prompt`, `task`, and each column by its name.
         index: Position in the batch, for functions that score a whole batch at once.
-        batch_values: Results of batch functions, by the identity of the function's node, or the exception
-            that it raised.
+        ahead: What was computed before the algebra is walked, by the identity of the function's node: its value for
+            each completion, or the exception that it failed with there; one exception where it failed for all.
         num_failures: How often a part failed; grows also where the same part fails again.
     """
 
     values: Mapping[str, Any]
     index: int = 0
-    batch_values: Mapping[int, Sequence[Any] | Exception] = field(default_factory=dict)
+    ahead: Mapping[int, Sequence[Any] | Exception] = field(default_factory=dict)
     parts: dict[str, float | None] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     num_failures: int = 0
+
+    def computed(self, node: int) -> Any:
+        """What was computed ahead of this row by a node; raises what it failed with."""
+        values = self.ahead[node]
+        value = values if isinstance(values, Exception) else values[self.index]
+        if isinstance(value, Exception):
+            raise value.with_traceback(None)
+        return value
 
     def fail(self, part: str, message: str) -> None:
         """Records that a part failed, and why."""
@@ -57,6 +65,15 @@ def completion_text(completion: Completion) -> str:
         raise UserError(f"a completion is text or a list of chat messages, not {repr(completion)[:80]}")
     said = [m for m in completion if m.get("role", "assistant") == "assistant"]
     return "\n".join(_content_text(m.get("content")) for m in said)
+
+
+def turns_of(completion: Completion) -> Sequence[Message]:
+    """A completion as the conversation after the prompt: text is one turn of the assistant's.
+
+    >>> turns_of("7")
+    [{'role': 'assistant', 'content': '7'}]
+    """
+    return [{"role": "assistant", "content": completion}] if isinstance(completion, str) else completion
 
 
 def _content_text(content: Any) -> str:
