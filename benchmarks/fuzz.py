@@ -29,6 +29,8 @@ from rlvr_rewards.catalogue import REWARDS
 from rlvr_rewards.errors import one_line
 from rlvr_rewards.extract import AnswerForm, final_answer, final_text, tagged
 from rlvr_rewards.numerals import gold_number, read_number
+from rlvr_rewards.outside import outside_of
+from rlvr_rewards.row import turns_of
 
 DEADLINE_S = 0.25
 FORMS = ("<think>3+4\nis 7</think>\n<answer>{}</answer>", "so it is\n#### {}\n", r"It is \boxed{{{}}}.", "It is {}.")
@@ -158,6 +160,9 @@ def rewards() -> Iterator[Target]:
     """Every reward of the library, those with a setting `form` in each form."""
     for name in REWARDS.names():
         reward = REWARDS.get(name)
+        if outside := outside_of(reward):
+            print(f"{name}: left out, since it rests on {', '.join(outside)}", file=sys.stderr)
+            continue
         forms = AnswerForm if "form" in getattr(getattr(reward, "injected", None), "settings", {}) else [None]
         for form in forms:
             chosen = reward.using(form=form) if form else reward
@@ -173,7 +178,8 @@ def environments() -> Iterator[Target]:
     for spec in every_tier():
         env = make(spec)
         task = GSM8K_ROW if spec == "gsm8k" else next(iter(env.rows("train", 0)))
-        seeds = (*ANSWERS[:8], *[env.gold(task)] * 8)
+        golds = [str(turn["content"]) for turn in turns_of(env.gold(task))]  # of several turns each by itself
+        seeds = (*ANSWERS[:8], *golds * -(-8 // len(golds)))
         yield Target(f"env {spec}", _judge(env, task), seeds, env.reward.bounds)
 
 
@@ -244,8 +250,9 @@ def _scorer(reward: Reward, columns: Mapping[str, Any]) -> Check:
 
 def _judge(env: Environment, task: dict[str, Any]) -> Check:
     def check(text: str) -> Score:
-        env.info(task, text)
-        success, score = env.success(task, text), env.score(task, text)
+        heard = env.heard(task, text) if env.max_turns == 1 else env.episode(task, [text] * env.max_turns)
+        env.info(task, heard)
+        success, score = env.success(task, heard), env.score(task, heard)
         assert not success or score.reward is not None, "succeeds without a reward"
         return score
 

@@ -7,6 +7,7 @@ from rlvr_envs.faults import faults_named
 from rlvr_rewards import Reward, Score, UserError
 from rlvr_rewards.functions import FunctionReward
 from rlvr_rewards.injection import FROM_TRL
+from rlvr_rewards.outside import outside_of
 
 _NUM_GOLDS = 20
 
@@ -19,6 +20,8 @@ def try_golds(env: Environment, reward: Reward, seed: int) -> list[str]:
     """
     if needs := _only_in_training(reward):
         return [f"the reward was not tried on golds: only training has {', '.join(needs)}"]
+    if outside := outside_of(reward):
+        return [f"the reward was not tried on golds: it rests on {', '.join(outside)}"]
     split = "train" if "train" in env.splits else env.splits[0]
     try:
         with faults_named(env):
