@@ -52,6 +52,14 @@ class Environment(ABC):
     def rows(self, split: str, seed: int) -> Iterator[Task]:
         """The distinct rows of a split, in an order that the seed decides."""
 
+    def streams(self, split: str, seed: int) -> dict[str, Iterator[Task]]:
+        """The rows of each environment that it is made of, by label: of itself, where it is one alone."""
+        return {self.name: self.rows(split, seed)}
+
+    def traced(self, task: Task) -> tuple[str, Task]:
+        """What a trace says of a task: the name of the environment that made it, and that one's own row."""
+        return self.name, task
+
     @abstractmethod
     def messages(self, task: Task) -> list[Message]:
         """The prompt as chat messages. Gold is nowhere in it."""
@@ -92,6 +100,13 @@ class Environment(ABC):
     def info(self, task: Task, completion: str) -> dict[str, Any]:
         """What else can be said of a completion, as JSON values; by default nothing."""
         return {}
+
+    def difficulty(self, task: Task) -> float | None:
+        """How hard a task is before anyone tries it, from 0 to 1 among those of this environment; `None`: unknown.
+
+        A guess from the row alone, of use for ordering: a curriculum draws by it.
+        """
+        return None
 
     def baselines(self) -> dict[str, Baseline]:
         """Policies without a model to compare with, by name; by default none."""

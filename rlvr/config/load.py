@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from rlvr.config.overrides import apply_override
-from rlvr.config.schema import BASE, RunConfig, StageConfig
+from rlvr.config.schema import BASE, EnvConfig, RunConfig, StageConfig, WeightedEnvConfig
 from rlvr.config.shipped import find_config
 from rlvr.stages import STAGES
 from rlvr_rewards.errors import UserError, unknown_name
@@ -33,17 +33,23 @@ def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> RunConfig:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     for override in overrides:
         apply_override(raw, override)
-    _find_environment(raw, path.parent)
+    for env in _environments(raw):
+        _find_environment(env, path.parent)
     _find_rewards(raw, path.parent)
     return check_config(raw, str(path))
 
 
-def _find_environment(raw: dict[str, Any], folder: Path) -> None:
+def _environments(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The tables of `[env]` or `[[env]]`, as far as they are tables."""
+    given = raw.get("env")
+    return [env for env in (given if isinstance(given, list) else [given]) if isinstance(env, dict)]
+
+
+def _find_environment(env: dict[str, Any], folder: Path) -> None:
     """An environment's file (`my_env.py:MyEnv`) that is not here is looked for beside the config."""
-    env = raw.get("env")
-    name = env.get("name") if isinstance(env, dict) else None
+    name = env.get("name")
     file, colon, _ = name.rpartition(":") if isinstance(name, str) else ("", "", "")
-    if isinstance(env, dict) and colon:
+    if colon:
         env["name"] = f"{_found(file, folder)}{str(name)[len(file) :]}"
 
 
@@ -62,12 +68,23 @@ def _found(file: str, folder: Path) -> str:
 
 def check_config(raw: Mapping[str, Any], source: str) -> RunConfig:
     """A config from parsed TOML, each stage checked by its own kind."""
-    if isinstance(raw.get("env"), list):
-        raise UserError(f"{source}: there is one environment a run so far: write [env] once, not [[env]]")
+    _check_environments(raw, source)
     config = _validated(RunConfig, raw, source)
     stages = tuple(_check_stage(stage, source) for stage in config.stage)
     _check_names(stages, source)
     return config.model_copy(update={"stage": stages})
+
+
+def _check_environments(raw: Mapping[str, Any], source: str) -> None:
+    """Checks each environment by itself: as one of two forms, its mistakes would be those of both."""
+    given, tables = raw.get("env"), _environments(raw)
+    if isinstance(given, list):
+        if not given or len(tables) < len(given):
+            raise UserError(f"{source}: env: write a table [[env]] with a name for each environment")
+        for number, env in enumerate(tables):
+            _validated(WeightedEnvConfig, env, f"{source}: env.{number}")
+    elif tables:
+        _validated(EnvConfig, tables[0], f"{source}: env")
 
 
 def _check_stage(raw: Any, source: str) -> StageConfig:

@@ -5,7 +5,15 @@ A stage's own keys are checked by its kind (`rlvr.stages`), so that a new kind b
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from rlvr_rewards.score import OnError
 
@@ -76,17 +84,41 @@ class EnvConfig(BaseModel):
     def options(self) -> dict[str, Any]:
         return dict(self.model_extra or {})
 
+    @property
+    def spec(self) -> str:
+        """As it is written on a command line: `NAME`, or `NAME?tier=hard&path=…`."""
+        options = "&".join(f"{name}={value}" for name, value in self.options.items())
+        return f"{self.name}{'&' if '?' in self.name else '?'}{options}" if options else self.name
+
+
+class WeightedEnvConfig(EnvConfig):
+    """One of several environments.
+
+    Attributes:
+        weight: Its share of the training tasks, beside the weights of the others.
+    """
+
+    weight: float = Field(default=1.0, gt=0)
+
 
 class RewardConfig(Section):
     """What replaces the environment's own reward.
 
     Attributes:
-        expression: Such as `2.0*exact_number + 0.5*think_format`; without it the environment's reward is used.
+        expression: Such as `2.0*exact_number + 0.5*think_format`; without it the environment's reward is used. With
+            several environments it is read over each one's parts.
+        divide_by_max: Whether it is divided by the most that it can give, so that each environment's is 1 at most.
         on_error: What becomes of a completion one of whose parts raised; by default what the reward itself says.
     """
 
     expression: str | None = None
+    divide_by_max: bool = False
     on_error: OnError | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before_it_could_be_divided(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `divide_by_max` where it is off, so that runs from before that key are of the same reward."""
+        return {name: value for name, value in dump(self).items() if name != "divide_by_max" or value}
 
 
 class StageConfig(Section):
@@ -128,11 +160,17 @@ class RunConfig(Section):
     Attributes:
         seed: What every random choice of the run derives from.
         threads: Of torch on the CPU; by default all cores.
+        env: The tasks, of one environment or of several.
     """
 
     seed: int = Field(default=0, ge=0)
     threads: int | None = Field(default=None, ge=1)
     model: ModelConfig = ModelConfig()
-    env: EnvConfig
+    env: EnvConfig | tuple[WeightedEnvConfig, ...]
     reward: RewardConfig = RewardConfig()
     stage: tuple[Any, ...] = Field(min_length=1)
+
+    @property
+    def envs(self) -> tuple[EnvConfig, ...]:
+        """The environments, where there is one too."""
+        return (self.env,) if isinstance(self.env, EnvConfig) else self.env

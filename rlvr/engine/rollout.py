@@ -148,19 +148,20 @@ class Rollout:
         prompts = {
             group: (env.messages(task), env.gold(task)) for group, task in zip(self.groups, self.tasks, strict=True)
         }
+        traced = {group: env.traced(task) for group, task in zip(self.groups, self.tasks, strict=True)}
         now = time.time()
         return [
             TraceRow(
                 run=self.origin.run,
                 stage=self.origin.stage,
                 split="train",
-                env=env.name,
+                env=traced[self.groups[n]][0],
                 step=self.step,
                 group=self.groups[n],
                 sample=self.samples[n],
                 attempt=self.attempts[n],
                 task_id=self.task_ids[n],
-                task=self.tasks[n],
+                task=traced[self.groups[n]][1],
                 messages=prompts[self.groups[n]][0],
                 gold=prompts[self.groups[n]][1],
                 completion=self.texts[n],

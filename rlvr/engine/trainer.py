@@ -26,12 +26,12 @@ from rlvr.engine.beside import in_thread
 from rlvr.engine.dynamic_sampling import Example, FreshTasks, Refilled, refill
 from rlvr.engine.rollout import Origin, Rollout, new_rollout
 from rlvr.engine.sampling import Sampler, SamplingParams
+from rlvr.engine.score_means import score_means
 from rlvr.engine.sharded import held_whole, is_sharded
 from rlvr.engine.update import Savings, put_back, rows_that_teach, saving_log_probs
 from rlvr.traces.store import TraceWriter
 from rlvr_envs import Environment
 from rlvr_rewards import Reward, UserError
-from rlvr_rewards.batch import part_means
 
 
 class GroupTrainer(GRPOTrainer):
@@ -182,7 +182,8 @@ class GroupTrainer(GRPOTrainer):
             rollout.score(self.env, self.reward, self._shared())
         self._refuse_reward_that_always_fails(rollout)
         self._warn_of_failures(rollout)
-        self._log_scores(rollout)
+        for name, mean in score_means(rollout, self.env).items():
+            self._log_metric(name, mean)
         rewards_N = torch.tensor(
             [torch.nan if score.reward is None else score.reward for score in rollout.scores],
             device=self.accelerator.device,
@@ -262,10 +263,3 @@ class GroupTrainer(GRPOTrainer):
                 f"step {rollout.step}: {len(failed)} of {len(rollout)} completions could not be scored, and no mean "
                 f"counts them; the first error is of the part {name}: {error}"
             )
-
-    def _log_scores(self, rollout: Rollout) -> None:
-        for name, mean in part_means(rollout.scores).items():
-            self._log_metric(f"parts/{name}", mean)
-        if known := [solved for solved in rollout.solved if solved is not None]:
-            self._log_metric("success", sum(known) / len(known))
-        self._log_metric("reward_errors", sum(bool(score.errors) for score in rollout.scores) / len(rollout.scores))

@@ -77,13 +77,13 @@ class _Scored:
 
 
 def held_out_tasks(env: Environment, split: str, num_tasks: int, seed: int) -> list[Task]:
-    """The first `num_tasks` rows of a split under a seed; fewer where there are fewer.
+    """The first `num_tasks` rows of a split under a seed, of several environments of each; fewer where there are fewer.
 
     Raises:
         UserError: There is no such split, or it has no rows.
     """
     env.require_split(split)
-    tasks = list(islice(env.rows(split, seed), num_tasks))
+    tasks = [task for rows in env.streams(split, seed).values() for task in islice(rows, num_tasks)]
     if not tasks:
         raise UserError(f"{env.name} has no rows in its split {split!r}")
     return tasks
@@ -196,16 +196,17 @@ def _trace_row(
     policy_version: int | None,
 ) -> TraceRow:
     task, completion = exam.tasks[number], answer.completion
+    env_name, row = exam.env.traced(task)
     return TraceRow(
         run=exam.run,
         stage=stage,
         split=exam.split,
-        env=exam.env.name,
+        env=env_name,
         step=0,
         group=number,
         sample=sample,
         task_id=exam.env.task_id(task),
-        task=task,
+        task=row,
         messages=exam.env.messages(task),
         gold=exam.env.gold(task),
         completion=answer.text,

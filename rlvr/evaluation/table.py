@@ -22,11 +22,12 @@ def show_results(
 
 
 def show_metrics(console: Console, rows: Sequence[ResultRow], metrics: Sequence[str]) -> None:
-    """A table for each of the metrics, from the rows of `results.json` alone."""
+    """A table for each of the metrics and environments, from the rows of `results.json` alone."""
     known = dict.fromkeys(row["metric"] for row in rows)
     for metric in metrics:
         if metric in known:
-            _show_metric(console, rows, metric)
+            for env in dict.fromkeys(row["env"] for row in rows if row["metric"] == metric):
+                _show_metric(console, [row for row in rows if row["env"] == env], metric)
         else:
             _warn(console, f"nothing has the metric {metric!r}; there are: {', '.join(known)}")
 

@@ -40,7 +40,7 @@ def sample_lengths(env: Environment, config: ModelConfig, seed: int) -> Lengths:
         UserError: The tasks cannot be had.
     """
     count, exact = _counter(config)
-    tasks = list(islice(env.rows("train", seed), _SAMPLE_TASKS))
+    tasks = [task for rows in env.streams("train", seed).values() for task in islice(rows, _SAMPLE_TASKS)]
     prompts = [sum(count(message["content"]) for message in env.messages(task)) for task in tasks]
     return Lengths(
         _TEMPLATE_TOKENS + max(prompts, default=0), max((count(env.gold(task)) for task in tasks), default=0), exact

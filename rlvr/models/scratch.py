@@ -36,7 +36,8 @@ def make_scratch_model(
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """Makes model and tokenizer for an environment and saves them into `folder`.
 
-    The tokenizer is trained on the prompts and golds of 500 training tasks; the weights depend on `seed` alone.
+    The tokenizer is trained on the prompts and golds of 500 training tasks of each environment; the weights depend on
+    `seed` alone.
     """
     from transformers import set_seed
 
@@ -50,7 +51,7 @@ def make_scratch_model(
 
 def corpus(env: Environment, seed: int) -> Iterator[str]:
     """The texts that the tokenizer learns its merges from, with digits taken out."""
-    for task in islice(env.rows("train", seed), _CORPUS_TASKS):
+    for task in (task for rows in env.streams("train", seed).values() for task in islice(rows, _CORPUS_TASKS)):
         messages: list[Message] = [*env.messages(task), {"role": "assistant", "content": env.gold(task)}]
         for message in messages:
             yield f"{message['role']}\n{message['content']}".translate(_WITHOUT_DIGITS)

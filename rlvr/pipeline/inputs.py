@@ -44,7 +44,7 @@ def input_hashes(stage: StageConfig, config: RunConfig, entries: dict[str, Entry
     kind = STAGES.get(stage.kind)
     found = {
         "seed": content_id(config.seed),
-        "env": content_id(config.env.model_dump(mode="json")),
+        "env": content_id(config.model_dump(mode="json", include={"env"})["env"]),
         **{f"env file {path}": hash_of(path) for path in _env_files(config)},
         **{f"file {path}": hash_of(path) for path in _stage_files(stage)},
     }
@@ -77,10 +77,11 @@ def hash_of(path: Path) -> str:
 
 
 def _env_files(config: RunConfig) -> Iterator[Path]:
-    yield from _python_files(config.env.name)
-    for value in config.env.options.values():
-        if isinstance(value, str):
-            yield from _data_files(value)
+    for env in config.envs:
+        yield from _python_files(env.name)
+        for value in env.options.values():
+            if isinstance(value, str):
+                yield from _data_files(value)
 
 
 def _stage_files(stage: StageConfig) -> Iterator[Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rlvr.config.schema import SCRATCH, RunConfig, StageConfig
+from rlvr.config.schema import SCRATCH, EnvConfig, RunConfig, StageConfig
 from rlvr.models.memory import likely_arithmetic, memory_estimate
 from rlvr.models.room import check_chat_template, sample_lengths
 from rlvr.models.shape import ModelShape, shape_of
@@ -18,6 +18,7 @@ from rlvr.pipeline.scale import scale_lines
 from rlvr.pipeline.space import size_text, written_by
 from rlvr.pipeline.state import Action, plan_stages
 from rlvr.stages import STAGES
+from rlvr_envs.mixed import Mixed
 from rlvr_rewards.errors import UserError
 
 
@@ -28,12 +29,18 @@ def check(config: RunConfig) -> list[str]:
         Warnings, a line each, of what can work but is hardly meant.
     """
     env = environment_of(config)
-    reward = reward_of(config, env)
+    reward_of(config, env)
     shape_of(config.model)
     check_chat_template(config.model)
     for stage in config.stage:
         STAGES.get(stage.kind).check(stage, config)
-    return try_golds(env, reward, config.seed)
+    if not isinstance(env, Mixed):
+        return try_golds(env, reward_of(config, env), config.seed)
+    return [
+        f"{member.label}: {warning}"
+        for member in env.members
+        for warning in try_golds(member.env, reward_of(config, member.env), config.seed)
+    ]
 
 
 def print_plan(config: RunConfig, folder: Path, console: Console) -> None:
@@ -74,9 +81,7 @@ def plan_lines(config: RunConfig, folder: Path) -> Iterator[str]:
     """The plan of a checked config for a run folder that may not exist yet."""
     shape = shape_of(config.model)
     yield f"model   {config.model.path}: {_describe(shape, config)}"
-    yield f"env     {config.env.name}{''.join(f' {key}={value}' for key, value in config.env.options.items())}"
-    reward = reward_of(config, environment_of(config))
-    yield f"reward  at most {reward.max:g}, parts {', '.join(reward.part_names())}"
+    yield from _task_lines(config)
     yield f"folder  {folder}{'' if (folder / 'config.toml').exists() else ' (new)'}; seed {config.seed}"
     for number, planned in enumerate(plan_stages(config, folder), 1):
         stage = planned.stage
@@ -87,6 +92,30 @@ def plan_lines(config: RunConfig, folder: Path) -> Iterator[str]:
         yield from (f"   {line}" for line in _memory_lines(stage, config, shape))
         if shape and (written := written_by(stage, shape)):
             yield f"   disk: {size_text(written.most)} ({written})"
+
+
+def _task_lines(config: RunConfig) -> Iterator[str]:
+    env = environment_of(config)
+    if not isinstance(env, Mixed):
+        yield f"env     {_with_options(config.envs[0])}"
+        reward = reward_of(config, env)
+        yield f"reward  at most {reward.max:g}, parts {', '.join(reward.part_names())}"
+        return
+    total, most = sum(member.weight for member in env.members), set[float]()
+    for each, member in zip(config.envs, env.members, strict=True):
+        reward = reward_of(config, member.env)
+        most.add(reward.max)
+        yield f"env     {member.weight / total:.0%} {_with_options(each)}"
+        yield f"reward  at most {reward.max:g}, parts {', '.join(reward.part_names())}"
+    if len(most) > 1:
+        yield (
+            "        the most differs: one weighs more than another where advantages are not divided by their group's "
+            "deviation (trl.scale_rewards); [reward] divide_by_max = true makes each 1"
+        )
+
+
+def _with_options(env: EnvConfig) -> str:
+    return " ".join([env.name, *(f"{key}={value}" for key, value in env.options.items())])
 
 
 def _settings(stage: StageConfig) -> str:

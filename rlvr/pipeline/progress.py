@@ -23,7 +23,8 @@ class ProgressCallback(TrainerCallback):
     Args:
         console: Where to show it; without a terminal, about ten plain lines a stage are printed instead of a bar.
         name: The name of the stage.
-        shown: Names of logged numbers, each with its label; a name that ends with `*` shows all that it matches.
+        shown: Names of logged numbers, each with its label; of a name that ends with `*` all are shown that it
+            matches, each with the label and what stands for the `*`.
     """
 
     def __init__(self, console: Console, name: str, shown: dict[str, str]) -> None:
@@ -83,7 +84,8 @@ class ProgressCallback(TrainerCallback):
         found = {}
         for name, label in self.shown.items():
             if name.endswith("*"):
-                found |= {key.removeprefix(name[:-1]): logs[key] for key in sorted(logs) if key.startswith(name[:-1])}
+                start, names = name[:-1], [key for key in sorted(logs) if key.startswith(name[:-1])]
+                found |= {f"{label}{key.removeprefix(start)}": logs[key] for key in names}
             elif logs.get(name) is not None:
                 found[label] = logs[name]
         return found

@@ -1,5 +1,6 @@
 """A run: its stages in order, each skipped where it is finished and continued where it was broken off."""
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -22,8 +23,9 @@ from rlvr.pipeline.state import Action, Planned, plan_stages
 from rlvr.stages import STAGES
 from rlvr_envs import Environment
 from rlvr_envs import make as make_environment
+from rlvr_envs.mixed import Member, Mixed
 from rlvr_envs.seeds import derive_seed
-from rlvr_rewards import Reward, parse_reward
+from rlvr_rewards import Reward, UserError, parse_reward
 
 
 @dataclass
@@ -88,12 +90,40 @@ def start_of(stage: StageConfig, config: RunConfig) -> str:
 
 
 def environment_of(config: RunConfig) -> Environment:
-    return make_environment(config.env.name, **config.env.options)
+    """The tasks of a run: its environment, or several mixed.
+
+    One of several goes by its name; where another has the same, by its name and options (`scheduling?tier=hard`).
+
+    Raises:
+        UserError: One cannot be made, or two are the same.
+    """
+    envs = [make_environment(each.name, **each.options) for each in config.envs]
+    if len(envs) == 1:
+        return envs[0]
+    for number, env in enumerate(envs):
+        if env in envs[:number]:
+            raise UserError(f"[[env]]: {config.envs[number].spec} is there twice: give one the weight of both")
+    names = [env.name for env in envs]
+    specs = [each.spec for each in config.envs]
+    labels = [name if names.count(name) == 1 else spec for name, spec in zip(names, specs, strict=True)]
+    weights = [getattr(each, "weight", 1.0) for each in config.envs]
+    return Mixed(tuple(Member(*each) for each in zip(labels, envs, weights, strict=True)))
 
 
 def reward_of(config: RunConfig, env: Environment) -> Reward:
+    """What completions earn: the environment's own reward, or the config's over its parts; of several mixed, of each.
+
+    Raises:
+        UserError: The config's names what the environment lacks, or is to be divided by a most that is not above 0.
+    """
+    if isinstance(env, Mixed):
+        return env.rewards(lambda member: reward_of(config, member))
     expression = config.reward.expression
     reward = parse_reward(expression, env.part) if expression else env.reward
+    if config.reward.divide_by_max:
+        if not 0 < reward.max < math.inf:
+            raise UserError(f"reward.divide_by_max: the reward of {env.name} can give {reward.max:g} at most: drop it")
+        reward = reward * (1 / reward.max)
     policy = config.reward.on_error
     return reward if policy is None else reward.on_error(policy)
 

@@ -23,7 +23,7 @@ class EvaluateStageConfig(SamplingConfig):
     Attributes:
         models: Names of training stages (or `base`) whose models are evaluated; by default that of `start`.
         baselines: Names of the environment's policies without a model.
-        num_tasks: Held-out tasks, the same for all.
+        num_tasks: Held-out tasks, the same for all; of several environments as many of each.
         num_samples: Completions a task.
         temperature: Of sampling; 0 is greedy.
         top_p, top_k, min_p: What is left out of the draw; see `SamplingParams`.
@@ -96,8 +96,9 @@ class EvaluateStage(Stage):
 
         seed, models = run.config.seed, _models(config, run.config)
         tasks = held_out_tasks(run.env, config.split, config.num_tasks, seed)
-        if len(tasks) < config.num_tasks:
-            found = f"{config.name}: the split {config.split} has {len(tasks)} tasks, not num_tasks {config.num_tasks}"
+        wanted = config.num_tasks * len(run.env.streams(config.split, seed))
+        if len(tasks) < wanted:
+            found = f"{config.name}: the split {config.split} has {len(tasks)} tasks, not num_tasks {wanted}"
             run.console.print(f"[yellow]{found}: all are taken[/]")
         exam = Exam(run.env, run.reward, config.split, tasks, config.num_samples, seed, run.folder.path.name)
         evaluations = [_evaluate(name, config, exam, run) for name in (*config.baselines, *models)]

@@ -136,12 +136,9 @@ def _settings(config: ExportStageConfig, run: "Run") -> "ExportSettings":
 
 
 def _measured_by(config: ExportStageConfig, run: "Run") -> str:
-    """Options of `rlvr eval` that ask for the same tasks and budget."""
-    env = run.config.env
-    options = "&".join(f"{name}={value}" for name, value in env.options.items())
-    spec = shlex.quote(f"{env.name}?{options}" if options else env.name)
+    """Options of `rlvr eval` that ask for the same tasks and budget; of several environments for those of the first."""
     return (
-        f"--env {spec} --n {config.num_tasks} --max-new-tokens {config.max_new_tokens} "
+        f"--env {shlex.quote(run.config.envs[0].spec)} --n {config.num_tasks} --max-new-tokens {config.max_new_tokens} "
         f"--temperature {config.temperature:g} --seed {run.config.seed}"
     )
 

@@ -127,6 +127,7 @@ class GRPOStage(TrainingStage):
     rows = "completions"
     shown: ClassVar[dict[str, str]] = {
         "reward": "reward",
+        "reward/*": "reward ",
         "parts/*": "",
         "frac_reward_zero_std": "zero-variance",
         "completions/mean_length": "tokens",

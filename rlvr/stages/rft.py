@@ -177,7 +177,12 @@ def _asked(run: "Run") -> Asked:
     for stage in run.config.stage:
         if isinstance(stage, EvaluateStageConfig):
             counts[stage.split] = max(counts.get(stage.split, 0), stage.num_tasks)
-    tasks = [task for split, count in counts.items() for task in islice(run.env.rows(split, run.config.seed), count)]
+    tasks = [
+        task
+        for split, count in counts.items()
+        for rows in run.env.streams(split, run.config.seed).values()
+        for task in islice(rows, count)
+    ]
     words = (words_of(run.env.messages(task)) for task in tasks)
     return Asked(frozenset(run.env.task_id(task) for task in tasks), frozenset(words))
 

@@ -74,7 +74,8 @@ def _of(source: DataSource, config: SFTStageConfig, run: "Run") -> Iterator[Exam
 def _golds(source: DataSource, config: SFTStageConfig, run: "Run") -> Iterator[Example]:
     for number, task in enumerate(run.env.rows("train", run.seed(stage=config.name)), start=1):
         messages = (*run.env.messages(task), {"role": "assistant", "content": run.env.gold(task)})
-        channel = str(task.get(CHANNEL, source.channel or ""))
+        env, row = run.env.traced(task)
+        channel = str(row.get(CHANNEL, source.channel or (env if env != run.env.name else "")))
         yield Example(f"gold {number} of {run.env.name}", messages, len(messages) - 1, channel=channel)
 
 

@@ -16,6 +16,9 @@ GOOD = {
 }
 
 
+STAGE = '[[stage]]\nkind = "sft"\n'
+
+
 def config(tmp_path, text='[env]\nname = "scheduling"\n[[stage]]\nkind = "sft"\n[[stage]]\nkind = "grpo"\n', sets=()):
     path = tmp_path / "run.toml"
     path.write_text(text)
@@ -118,6 +121,51 @@ def test_set_reaches_every_place(tmp_path):
     assert (grpo.trl, grpo.lora.r, grpo.lora.target_modules, sft.steps) == ({"beta": 0.04}, 8, ("q_proj",), 7)
 
 
+MIXED = """
+[[env]]
+name = "scheduling"
+tier = "compact"
+[[env]]
+name = "scheduling"
+tier = "hard"
+weight = 0.5
+[[env]]
+name = "arithmetic"
+[[stage]]
+kind = "evaluate"
+metrics = ["success", "optimum_ratio", "parts.correct"]
+"""
+
+
+def test_one_of_several_environments_is_set_by_name_or_number(tmp_path):
+    got = config(tmp_path, MIXED, ["env.arithmetic.largest=9", "env.1.tier=published", "env.1.weight=3"])
+    assert [each.spec for each in got.envs] == [
+        *("scheduling?tier=compact", "scheduling?tier=published", "arithmetic?largest=9")
+    ]
+    assert [each.weight for each in got.env] == [1.0, 3.0, 1.0]
+    check(got)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("env.scheduling.tier=hard", "several environments are called scheduling: write env.0 or env.1"),
+        ("env.arithmetik.largest=9", "did you mean 'arithmetic'"),
+        ("env.3.largest=9", "unknown environment '3'"),
+        ("env.tier=hard", "name the environment and its option, such as env.scheduling.tier=hard"),
+        ("env.1.tier=compact", r"\[\[env\]\]: scheduling\?tier=compact is there twice"),
+        ("env.arithmetic.largst=9", "did you mean 'largest'"),
+        ('stage.evaluate.metrics=["parts.corect"]', "did you mean 'parts.correct'"),
+        ("reward.expression=correct + format", "unknown reward 'correct'"),
+        ('stage.evaluate.baselines=["greedy_heuristic"]', "unknown baseline"),
+    ],
+)
+def test_what_is_wrong_with_several_environments_is_one_line(tmp_path, given, says):
+    with pytest.raises(UserError, match=says) as caught:
+        check(config(tmp_path, MIXED, [given]))
+    assert "\n" not in str(caught.value)
+
+
 def test_no_stages_no_env_and_broken_files(tmp_path):
     for text, says in [
         ('[env]\nname = "scheduling"\n', "stage"),
@@ -125,7 +173,12 @@ def test_no_stages_no_env_and_broken_files(tmp_path):
         ('[[stage]]\nkind = "sft"\n', "env: is missing"),
         ('[env]\nname = "scheduling"\n[[stage]]\nsteps = 2\n', "needs a kind"),
         ("[env\n", "line 1"),
-        ('[[env]]\nname = "scheduling"\n[[env]]\nname = "countdown"\n', "one environment a run so far"),
+        (f"env = []\n{STAGE}", "write a table"),
+        (f"env = 3\n{STAGE}", "env"),
+        (f'[[env]]\nname = "scheduling"\n[[env]]\nname = "countdown"\nweight = 0\n{STAGE}', r"env\.1: weight: "),
+        (f'[[env]]\nname = "scheduling"\n[[env]]\nweight = 1\n{STAGE}', r"env\.1: name: is missing"),
+        (f'[[env]]\nname = "scheduling"\n[[env]]\nname = "countdwn"\n{STAGE}', "did you mean 'countdown'"),
+        (f'[[env]]\nname = "scheduling"\n[[env]]\nname = "scheduling"\ntier = "published"\n{STAGE}', "is there twice"),
     ]:
         with pytest.raises(UserError, match=says):
             check(config(tmp_path, text))
