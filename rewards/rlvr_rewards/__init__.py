@@ -5,12 +5,28 @@ Every reward of the library is an attribute: `from rlvr_rewards import exact_num
 """
 
 from rlvr_rewards.algebra import Reward
+from rlvr_rewards.combinations import first_that_applies, minimum, product
 from rlvr_rewards.errors import UserError
 from rlvr_rewards.expression import parse_reward
 from rlvr_rewards.functions import penalty, reward
+from rlvr_rewards.schedule import cosine, linear, stairs
 from rlvr_rewards.score import OnError, Score
 
-__all__ = ["OnError", "Reward", "Score", "UserError", "parse_reward", "penalty", "reward"]
+__all__ = [
+    "OnError",
+    "Reward",
+    "Score",
+    "UserError",
+    "cosine",
+    "first_that_applies",
+    "linear",
+    "minimum",
+    "parse_reward",
+    "penalty",
+    "product",
+    "reward",
+    "stairs",
+]
 
 
 def __getattr__(name: str) -> Reward:

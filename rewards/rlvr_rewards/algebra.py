@@ -5,6 +5,9 @@
     length.clip(0, 0.5)   tests.when(is_code)    bounds and conditions
     (a & b).named("correct")                     a part of its own
 
+    linear(0.0, 1.0, steps=200) * think_format   a weight that changes in training (`rlvr_rewards.schedule`)
+    first_that_applies(a, b)   minimum(a, b)     and product(a, b): `rlvr_rewards.combinations`
+
 A node gives a value for one row, or `None` where it does not apply; `None` adds nothing to a sum and gates nothing.
 What a node is not: it never decides what a *failed* part means. It records the error and goes on with 0.0;
 the policy (`OnError`) is applied once, at the root, in `Scorable.score_batch`.
@@ -78,11 +81,12 @@ def lift(thing: Any) -> Reward:
 
 
 def _terms(node: Reward) -> tuple[Reward, ...]:
-    _refuse_policy(node)
+    refuse_policy(node)
     return node.terms if isinstance(node, Sum) else (node,)
 
 
-def _refuse_policy(node: Reward) -> None:
+def refuse_policy(node: Reward) -> None:
+    """Refuses a term that says what becomes of a failed completion: only the whole can."""
     if node.error_policy is not OnError.DROP_COMPLETION:
         policy = node.error_policy.value
         raise UserError(f"on_error({policy!r}) holds for a whole completion: write (a + b).on_error({policy!r})")
@@ -154,7 +158,7 @@ class Gate(Composite):
 
     def __init__(self, child: Reward, gate: Reward) -> None:
         for node in (child, gate):
-            _refuse_policy(node)
+            refuse_policy(node)
         super().__init__(child, gate)
         self.child, self.gate = child, gate
 
@@ -206,6 +210,12 @@ class When(Composite):
     @property
     def optional(self) -> bool:
         return True
+
+    def wants(self, child: Scorable, row: Row) -> bool:
+        try:
+            return bool(self.predicate(row.values, {}))
+        except Exception:  # recorded by `value`
+            return False
 
     def value(self, row: Row) -> float | None:
         try:

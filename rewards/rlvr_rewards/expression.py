@@ -12,20 +12,25 @@ from typing import Any, NoReturn
 
 from rlvr_rewards.algebra import Reward
 from rlvr_rewards.catalogue import REWARDS
+from rlvr_rewards.combinations import first_that_applies, minimum, product
 from rlvr_rewards.errors import UserError
+from rlvr_rewards.schedule import Schedule, cosine, linear, stairs
 
 MAX_CHARACTERS = 2000
 _EXAMPLE = "2.0*exact_number + 0.5*think_format"
 _METHODS = ".using/.clip/.named/.on_error"
+_SCHEDULES = {"linear": linear, "cosine": cosine, "stairs": stairs}
+_COMBINATIONS = {"first_that_applies": first_that_applies, "minimum": minimum, "min": minimum, "product": product}
 
 
 def parse_reward(text: str, lookup: Callable[[str], Reward] = REWARDS.get) -> Reward:
     """The reward that an expression describes.
 
     Understood are names, `number * reward`, `+`, `-`, `&`, settings in a call (`tolerant_number(rel=0.05)`), and the
-    methods `.using(rel=0.05)`, `.clip(lo, hi)`, `.named('…')` and `.on_error('…')`. As in Python, `&` binds more
-    loosely than `+`. A file's reward is quoted, `'my_reward.py:brief'`, unless it stands alone. A long text may run
-    over several lines.
+    methods `.using(rel=0.05)`, `.clip(lo, hi)`, `.named('…')` and `.on_error('…')`; schedules in place of a number
+    (`linear(0.0, 1.0, steps=200) * think_format`), and `first_that_applies(a, b)`, `minimum(a, b)` or `min(a, b)`, and
+    `product(a, b)`. As in Python, `&` binds more loosely than `+`. A file's reward is quoted, `'my_reward.py:brief'`,
+    unless it stands alone. A long text may run over several lines.
 
     >>> parse_reward("2.0*exact_number + 0.5*think_format").max
     2.5
@@ -72,6 +77,8 @@ class _Reader:
                 return -self.read(operand)
             case ast.Call(func=ast.Attribute(value=value, attr=("using" | "clip" | "named" | "on_error") as method)):
                 return self._call(node, getattr(self.read(value), method))
+            case ast.Call(func=ast.Name(id=name), args=[_, *_]) if name in _COMBINATIONS:
+                return self._combined(node, _COMBINATIONS[name])
             case ast.Call(func=(ast.Name() | ast.Constant()) as function, args=[]):
                 return self._call(node, self.read(function).using)
         self._refuse(node)
@@ -80,9 +87,17 @@ class _Reader:
         for weight, factor in ((left, right), (right, left)):
             if (number := _number(weight)) is not None:
                 return number * self.read(factor)
-        self._refuse(left, "a product needs one number: use & to gate one reward by another")
+            if isinstance(weight, ast.Call) and isinstance(weight.func, ast.Name) and weight.func.id in _SCHEDULES:
+                schedule: Schedule = self._call(weight, _SCHEDULES[weight.func.id])
+                return schedule * self.read(factor)
+        self._refuse(left, "a product needs one number or schedule: use & to gate one reward by another")
 
-    def _call(self, node: ast.Call, method: Callable[..., Reward]) -> Reward:
+    def _combined(self, node: ast.Call, combination: Callable[..., Reward]) -> Reward:
+        if node.keywords:
+            self._refuse(node, "it takes rewards alone")
+        return combination(*map(self.read, node.args))
+
+    def _call(self, node: ast.Call, method: Callable[..., Any]) -> Any:
         arguments = [self._literal(argument) for argument in node.args]
         settings = {keyword.arg or "**": self._literal(keyword.value) for keyword in node.keywords}
         try:

@@ -78,6 +78,9 @@ class FunctionReward(Reward):
         changed.settings = {**self.settings, **{name: self._checked_setting(name, settings[name]) for name in settings}}
         return changed
 
+    def at(self, step: int) -> Self:
+        return self
+
     def named(self, name: str) -> Self:
         changed = copy.copy(self)
         changed.name = name
@@ -116,7 +119,7 @@ class FunctionReward(Reward):
 
     def compute(self, row: Row) -> Any:
         """Its value for one completion; raises what it fails with."""
-        return row.computed(id(self)) if self.is_ahead else self.injected(row.values, self.settings)
+        return row.computed(self) if self.is_ahead else self.injected(row.values, self.settings)
 
     def begin(self, rows: Sequence[Row], wanted: Sequence[int], batch: Arguments) -> Callable[[], Outcomes | Exception]:
         """Begins with the completions of `wanted`; what is returned waits for them.

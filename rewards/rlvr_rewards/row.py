@@ -21,19 +21,19 @@ class Row:
     Attributes:
         values: Everything that can be injected: `completion`, `prompt`, `task`, and each column by its name.
         index: Position in the batch, for functions that score a whole batch at once.
-        ahead: What was computed before the algebra is walked, by the identity of the function's node: its value for
-            each completion, or the exception that it failed with there; one exception where it failed for all.
+        ahead: What was computed before the algebra is walked, by the function's node: its value for each completion, or
+            the exception that it failed with there; one exception where it failed for all.
         num_failures: How often a part failed; grows also where the same part fails again.
     """
 
     values: Mapping[str, Any]
     index: int = 0
-    ahead: Mapping[int, Sequence[Any] | Exception] = field(default_factory=dict)
+    ahead: Mapping[Any, Sequence[Any] | Exception] = field(default_factory=dict)
     parts: dict[str, float | None] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     num_failures: int = 0
 
-    def computed(self, node: int) -> Any:
+    def computed(self, node: Any) -> Any:
         """What was computed ahead of this row by a node; raises what it failed with."""
         values = self.ahead[node]
         value = values if isinstance(values, Exception) else values[self.index]

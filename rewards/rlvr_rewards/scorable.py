@@ -120,6 +120,25 @@ class Scorable(ABC):
         """
         raise UserError(f"{self.__name__} is a composition: set {', '.join(settings)} on the reward function inside it")
 
+    def at(self, step: int) -> Self:
+        """The same reward as at an optimizer step of training, from 0: its schedules are weights, those of then."""
+        changed = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, Scorable):
+                vars(changed)[name] = value.at(step)
+            elif isinstance(value, tuple):
+                vars(changed)[name] = tuple(each.at(step) if isinstance(each, Scorable) else each for each in value)
+        return changed
+
+    def wants(self, child: Scorable, row: Row) -> bool:
+        """Whether it will ask this child for its value for this row, as far as that is cheap to know."""
+        return True
+
+    @property
+    def has_ahead(self) -> bool:
+        """Whether it, or a node below it, is computed for a whole batch before rows are walked."""
+        return any(getattr(node, "is_ahead", False) for node in self.walk())
+
     def walk(self) -> Iterator[Scorable]:
         """This node and every node below it."""
         yield self
