@@ -30,6 +30,8 @@ class AnswerForm(StrEnum):
     r"""`\boxed{7}`, exactly once; braces inside it are balanced."""
     LAST_NUMBER = "last_number"
     """The last number in the text, whatever stands around it: lenient, and easy to earn by chance."""
+    TEXT = "text"
+    """All of the text, unmarked: what a summary or a translation is."""
 
 
 def final_answer(completion: str, form: str = AnswerForm.TAG, tag: str = "answer") -> str | None:
@@ -40,8 +42,8 @@ def final_answer(completion: str, form: str = AnswerForm.TAG, tag: str = "answer
     '7'
     >>> final_answer("so it is\n#### 7\n", form="hashes"), final_answer(r"\boxed{\frac{1}{2}}", form="boxed")
     ('7', '\\frac{1}{2}')
-    >>> final_answer("3 and 4 make $1,007.", form="last_number")
-    '$1,007'
+    >>> final_answer("3 and 4 make $1,007.", form="last_number"), final_answer("<think>a</think> Ducks.", form="text")
+    ('$1,007', 'Ducks.')
 
     Args:
         completion: What the model wrote.
@@ -139,4 +141,5 @@ _FINDERS: dict[str, Callable[[str], str | None]] = {
     AnswerForm.HASHES: _after_hashes,
     AnswerForm.BOXED: _boxed,
     AnswerForm.LAST_NUMBER: _last_number,
+    AnswerForm.TEXT: lambda text: text,
 }

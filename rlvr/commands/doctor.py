@@ -99,6 +99,8 @@ _NEEDS = {
     "training and evaluation": "train",
     "adapters on a base in 4 bits": "qlora",
     "tasks from the hub": "hub",
+    "rewards by pattern, JSON Schema and likeness": "answers",
+    "rewards by overlap (ROUGE, BLEU)": "overlap",
     "the trace browser": "tui",
     "sampling with vLLM": "vllm",
     "GGUF export": "gguf",

@@ -2,9 +2,11 @@
 
 import re
 
+from rlvr_rewards.examples import Example
 from rlvr_rewards.extract import AnswerForm, final_answer
 from rlvr_rewards.functions import reward
 
+EXAMPLES = {"multiple_choice": Example("<think>Not A.</think><answer>B</answer>", {"answer": "B"})}
 _LETTER = re.compile(r"\(?([A-Za-z])[).:]?")
 
 
