@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rlvr_rewards.row import Completion, turns_of
+
 _WIDTH_OF_A_FILE = 120
 
 
@@ -43,6 +45,13 @@ def titled(to: Console, title: str, text: str) -> None:
     """A bold line, then the text as it is."""
     to.print(Text(title, style="bold"))
     to.print(Text(text), soft_wrap=True)
+
+
+def show_completion(to: Console, title: str, completion: Completion) -> None:
+    """A completion under a title; of several turns each under its own, with who speaks."""
+    turns = turns_of(completion)
+    for turn in turns:
+        titled(to, title if len(turns) == 1 else f"{title}, {turn['role']}", str(turn["content"]))
 
 
 def first_line(doc: str | None) -> str:

@@ -16,7 +16,7 @@ from rlvr_envs import Environment
 from rlvr_envs.seeds import is_json, kind_of
 from rlvr_rewards import Reward, UserError
 from rlvr_rewards.errors import one_line
-from rlvr_rewards.row import completion_text
+from rlvr_rewards.row import Completion
 
 _BYTE_ORDER_MARK = "\ufeff"
 _COMPLETION = "text or a list of chat messages"
@@ -91,7 +91,7 @@ def score_lines(
             continue
         try:
             record = _read(line, environment)
-            record.update(score_record(record["task"], completion_text(record["completion"]), environment, reward))
+            record.update(score_record(record["task"], record["completion"], environment, reward))
             scored = _write(record)
         except UserError as error:
             named = UserError(f"line {number}: {error}")
@@ -104,9 +104,12 @@ def score_lines(
 
 
 def score_record(
-    task: dict[str, Any], completion: str, environment: Environment, reward: Reward | None = None
+    task: dict[str, Any], completion: Completion, environment: Environment, reward: Reward | None = None
 ) -> dict[str, Any]:
-    """What is said of one completion; what fails is recorded under `errors` and leaves the rest standing."""
+    """What is said of one completion; what fails is recorded under `errors` and leaves the rest standing.
+
+    Of a task with several turns, the assistant's count alone: the environment replies to them anew.
+    """
     score = environment.score(task, completion, reward)
     success, info, failed = judge(task, completion, environment)
     errors = {**score.errors, **failed}
@@ -114,16 +117,16 @@ def score_record(
 
 
 def judge(
-    task: dict[str, Any], completion: str, environment: Environment
+    task: dict[str, Any], completion: Completion, environment: Environment
 ) -> tuple[bool | None, dict[str, Any], dict[str, str]]:
     """Success, info, and what went wrong in finding them: a success that raised is `None`, such an info empty."""
     success, info, errors = None, {}, {}
     try:
-        success = environment.success(task, completion)
+        success = environment.success(task, environment.heard(task, completion))
     except Exception as error:  # recorded beside the reward's own errors
         errors["success"] = one_line(error)
     try:
-        info = _checked_info(environment, environment.info(task, completion))
+        info = _checked_info(environment, environment.info(task, environment.heard(task, completion)))
     except UserError as error:
         errors["info"] = str(error)
     except Exception as error:  # recorded beside the reward's own errors

@@ -11,6 +11,7 @@ import pytest
 from gymnasium.utils import env_checker
 
 from rlvr_envs import ENVIRONMENTS, make, testing
+from rlvr_rewards.row import turns_of
 
 NUM_ROWS = 30
 GARBAGE = {
@@ -30,9 +31,17 @@ def variants():
     for name in ENVIRONMENTS.names():
         cls = ENVIRONMENTS.get(name)
         hints = get_type_hints(cls)
-        choices = [f.name for f in fields(cls) if f.init and issubclass(hints[f.name], Enum)]
+        choices = [
+            f.name
+            for f in fields(cls)
+            if f.init and isinstance(hints[f.name], type) and issubclass(hints[f.name], Enum)
+        ]
         yield name, {}
         yield from ((name, {choice: value.value}) for choice in choices for value in hints[choice])
+
+
+def _is_enum(hint):
+    return isinstance(hint, type) and issubclass(hint, Enum)
 
 
 VARIANTS = list(variants())
@@ -83,7 +92,8 @@ def test_garbage_never_raises_nor_wins(environment, name):
 def test_the_gold_of_another_task_is_no_success(environment):
     tasks = take(environment)
     golds = [environment.gold(task) for task in tasks]
-    crossed = sum(environment.success(task, gold) for task, gold in zip(tasks, golds[1:] + golds[:1], strict=True))
+    others = zip(tasks, golds[1:] + golds[:1], strict=True)
+    crossed = sum(environment.success(task, environment.heard(task, gold)) for task, gold in others)
     assert crossed <= NUM_ROWS // 5  # two tasks may share an answer by chance
 
 
@@ -99,8 +109,13 @@ def test_gymnasium_runs_two_at_once(variant):
     prompts, info = envs.reset(seed=0)
     assert len(set(prompts)) == 2
     tasks = [envs.envs[i].unwrapped.task for i in range(2)]
-    golds = tuple(envs.envs[0].unwrapped.environment.gold(task) for task in tasks)
-    _, rewards, terminated, _, info = envs.step(golds)
-    assert list(rewards) == [make(name, **options).reward.max] * 2
-    assert list(info["success"]) == list(terminated) == [True, True]
+    golds = [turns_of(envs.envs[0].unwrapped.environment.gold(task)) for task in tasks]
+    said = [[turn["content"] for turn in gold if turn["role"] == "assistant"] for gold in golds]
+    earned = {}
+    for turn in range(max(map(len, said))):
+        _, rewards, terminated, _, info = envs.step(tuple(turns[min(turn, len(turns) - 1)] for turns in said))
+        for i in range(2):
+            if terminated[i]:
+                earned.setdefault(i, (turn + 1, float(rewards[i]), bool(info["success"][i])))
+    assert earned == {i: (len(said[i]), make(name, **options).reward.max, True) for i in range(2)}
     envs.close()

@@ -7,11 +7,14 @@ An environment is a frozen dataclass whose fields are its options:
         name = "arithmetic"
         largest: int = 99
 
+A task is one turn of the model's, or an episode of several in which the environment replies: then it says so by
+`max_turns` and `reply`, and a completion is the conversation after the prompt.
+
 Not here: sampling and training. An environment never sees a model, only the text that one wrote.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from random import Random
 from typing import Any, ClassVar
@@ -19,12 +22,13 @@ from typing import Any, ClassVar
 from rlvr_envs.seeds import content_id, derive_random, is_json, kind_of
 from rlvr_rewards import Reward, Score, UserError, reward
 from rlvr_rewards.catalogue import REWARDS
+from rlvr_rewards.row import Completion, completion_text
 
 Task = dict[str, Any]
 """One row: JSON values by column name. It may hold the gold answer; the messages never do."""
 
 Message = dict[str, str]
-Baseline = Callable[[Task, Random], str]
+Baseline = Callable[[Task, Random], Completion]
 """A policy without a model: the completion it gives for a task, with the randomness it may use."""
 
 TEST_SHARE = 0.2
@@ -65,19 +69,54 @@ class Environment(ABC):
         """The prompt as chat messages. Gold is nowhere in it."""
 
     @abstractmethod
-    def gold(self, task: Task) -> str:
-        """A completion that earns `reward.max` and succeeds."""
+    def gold(self, task: Task) -> Completion:
+        """A completion that earns `reward.max` and succeeds; of several turns, `self.episode(task, [turn, …])`."""
 
     @abstractmethod
-    def success(self, task: Task, completion: str) -> bool:
-        """Whether the task is solved: the one bit that evaluation reports."""
+    def success(self, task: Task, completion: Any) -> bool:
+        """Whether the task is solved: the one bit that evaluation reports. The completion is what `heard` makes of it:
+        text, or with several turns the conversation."""
 
-    def score(self, task: Task, completion: str, reward: Reward | None = None) -> Score:
+    @property
+    def max_turns(self) -> int:
+        """Turns of the model's that an episode has at most."""
+        return 1
+
+    def reply(self, task: Task, turns: Sequence[Message]) -> Message | None:
+        """What is said to the model's last turn, as a message of a `user` or `tool`; `None` where the episode is over.
+
+        Pure and deterministic, as rewards are: the same turns are always given the same reply.
+
+        Args:
+            task: The row.
+            turns: The conversation after the prompt; its last message is the assistant's.
+        """
+        return None
+
+    def episode(self, task: Task, completion: Completion | Sequence[str]) -> list[Message]:
+        """The conversation that a completion's turns make here: each of the assistant's, and the reply to it.
+
+        What a completion says that the environment replied is not looked at, nor what follows the end of the episode.
+
+        Args:
+            task: The row.
+            completion: Text (one turn), the assistant's turns as texts, or chat messages.
+        """
+        from rlvr_envs.episode import played
+
+        return played(self, task, completion).turns
+
+    def heard(self, task: Task, completion: Completion) -> Any:
+        """A completion as `success` and `info` take it: text where the model has one turn, else the conversation."""
+        return completion_text(completion) if self.max_turns == 1 else self.episode(task, completion)
+
+    def score(self, task: Task, completion: Completion, reward: Reward | None = None) -> Score:
         """What a completion earns on a task, by the environment's own reward or another.
 
         As in training, a reward may ask for every column of the task, and for the `prompt` as messages.
         """
-        return (reward or self.reward).score(completion, **{**task, "prompt": self.messages(task)})
+        heard = completion if self.max_turns == 1 else self.episode(task, completion)
+        return (reward or self.reward).score(heard, **{**task, "prompt": self.messages(task)})
 
     def part(self, name: str) -> Reward:
         """A reward that a config's expression may name: `success`, a part, a metric, or one of the library.
@@ -91,14 +130,14 @@ class Environment(ABC):
             parts[metric] = reward(partial(self._metric, metric)).named(metric)
         return parts[name] if name in parts else REWARDS.get(name, also_known=parts)
 
-    def _solved(self, task: Task, completion: str) -> float:
-        return float(self.success(task, completion))
+    def _solved(self, task: Task, turns: Sequence[Message]) -> float:
+        return float(self.success(task, self.heard(task, turns)))
 
-    def _metric(self, metric: str, /, task: Task, completion: str) -> float:
-        return float(self.info(task, completion)[metric])
+    def _metric(self, metric: str, /, task: Task, turns: Sequence[Message]) -> float:
+        return float(self.info(task, self.heard(task, turns))[metric])
 
-    def info(self, task: Task, completion: str) -> dict[str, Any]:
-        """What else can be said of a completion, as JSON values; by default nothing."""
+    def info(self, task: Task, completion: Any) -> dict[str, Any]:
+        """What else can be said of a completion, given as to `success`, as JSON values; by default nothing."""
         return {}
 
     def difficulty(self, task: Task) -> float | None:

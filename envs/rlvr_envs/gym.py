@@ -1,18 +1,20 @@
 """Every environment as a `gymnasium.Env`: `gymnasium.make("rlvr/arithmetic-v0")`.
 
-An episode is one task and one step: the observation is the prompt, the action is the completion, the reward is what it
-earns. Gymnasium finds environments by import (it has had no plug-ins since 1.0), so importing `rlvr_envs` registers
-them; `gymnasium.make("rlvr_envs:rlvr/arithmetic-v0")` imports it by itself.
+An episode is one task: the observation is the prompt, the action is a turn of the model's. Where the environment
+replies, that is the next observation, and the reward comes with the last step; most tasks are one step. Gymnasium finds
+environments by import (it has had no plug-ins since 1.0), so importing `rlvr_envs` registers them;
+`gymnasium.make("rlvr_envs:rlvr/arithmetic-v0")` imports it by itself.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gymnasium
 
 from rlvr_envs.catalogue import ENVIRONMENTS, make
-from rlvr_envs.environment import Task
+from rlvr_envs.environment import Message, Task
+from rlvr_envs.episode import Episode
 from rlvr_rewards import UserError
 
 MAX_CHARACTERS = 10_000_000
@@ -72,6 +74,7 @@ class TextEnv(gymnasium.Env[str, str]):
         self.split, self.render_mode = split, render_mode
         self.observation_space, self.action_space = AnyText(), AnyText()
         self.task: Task | None = None
+        self.episode: Episode | None = None
         self._rows: Iterator[Task] | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
@@ -86,29 +89,41 @@ class TextEnv(gymnasium.Env[str, str]):
         if seed is not None:
             self._rows = None
         self.task = self._given(options or {}) or self._next()
+        self.episode = Episode(self.environment, self.task)
         messages = self.environment.messages(self.task)
         info = {"task_id": self.environment.task_id(self.task), "task": dict(self.task), "messages": messages}
         return _prompt_of(messages), info
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """The reward of a completion; the episode is over.
+        """What the environment replies; with the last turn, the reward of all.
 
-        `info` holds `parts`, `errors`, `success`, `task_id`, and `info`, what the environment says besides. Where a
-        part failed there is no reward: it is NaN, and `errors` says why.
+        The episode is `terminated` where the environment ends it, after one turn where it replies nothing, and
+        `truncated` where its turns are used up. Then `info` holds `parts`, `errors`, `success`, `task_id`, and `info`,
+        what the environment says besides; where a part failed there is no reward: it is NaN, and `errors` says why.
+        Before, the reward is 0, and `info` holds the `task_id`.
+
+        Raises:
+            RuntimeError: There is no task yet.
+            ValueError: The episode is over.
         """
-        if self.task is None:
+        if self.task is None or self.episode is None:
             raise RuntimeError("step() before reset(): there is no task yet")
-        environment, task = self.environment, self.task
-        score = environment.score(task, action)
+        environment, task, episode = self.environment, self.task, self.episode
+        reply = episode.step(action)
+        observation = _prompt_of(environment.messages(task) if reply is None else [reply])
+        if not episode.is_over:
+            return observation, 0.0, False, False, {"task_id": environment.task_id(task)}
+        completion = action if environment.max_turns == 1 else episode.turns
+        score, heard = environment.score(task, completion), environment.heard(task, completion)
         info = {
             "parts": score.parts,
             "errors": score.errors,
-            "success": not score.errors and environment.success(task, action),
+            "success": not score.errors and environment.success(task, heard),
             "task_id": environment.task_id(task),
-            "info": {} if score.errors else environment.info(task, action),
+            "info": {} if score.errors else environment.info(task, heard),
         }
         reward = math.nan if score.reward is None else float(score.reward)
-        return _prompt_of(environment.messages(task)), reward, True, False, info
+        return observation, reward, episode.terminated, episode.truncated, info
 
     def _given(self, options: dict[str, Any]) -> Task | None:
         task = options.get("task")
@@ -126,5 +141,5 @@ class TextEnv(gymnasium.Env[str, str]):
         return task
 
 
-def _prompt_of(messages: list[dict[str, str]]) -> str:
+def _prompt_of(messages: Sequence[Message]) -> str:
     return "\n\n".join(message["content"] for message in messages)

@@ -14,9 +14,11 @@ from dataclasses import is_dataclass
 from itertools import islice
 
 from rlvr_envs.environment import Environment, Task
+from rlvr_envs.episode import played
 from rlvr_envs.seeds import canonical_json, derive_random, is_json
 from rlvr_rewards import UserError, testing
 from rlvr_rewards.extract import final_text
+from rlvr_rewards.row import Completion, turns_of
 
 GARBAGE: Mapping[str, str] = {
     **testing.GARBAGE,
@@ -56,6 +58,7 @@ def check_env(env: Environment, *, num_tasks: int = 30, garbage: Mapping[str, st
     for task in first[:5]:
         check_parts(env, task)
         check_baselines(env, task)
+        check_replies(env, task)
 
 
 def check_declared(env: Environment) -> None:
@@ -84,8 +87,10 @@ def check_task(env: Environment, task: Task) -> None:
     score = env.score(task, gold)
     assert not score.errors, f"gold {gold!r} gives errors: {score.errors}"
     assert score.reward == env.reward.max, f"gold {gold!r} earns {score.reward}, not the {env.reward.max} there is"
-    assert env.success(task, gold) is True, f"gold {gold!r} does not succeed"
+    assert env.success(task, env.heard(task, gold)) is True, f"gold {gold!r} does not succeed"
     _check_info(env, task, gold)
+    hard = env.difficulty(task)
+    assert hard is None or 0 <= hard <= 1, f"the difficulty of {task} is {hard!r}, not in [0, 1]"
 
 
 def _check_columns(env: Environment, task: Task) -> None:
@@ -99,20 +104,20 @@ def _check_columns(env: Environment, task: Task) -> None:
             raise AssertionError(f"check() takes a row without the column {column!r}")
 
 
-def _check_messages(env: Environment, task: Task, gold: str) -> None:
+def _check_messages(env: Environment, task: Task, gold: Completion) -> None:
     messages = env.messages(task)
     shown = f"the messages {messages}"
     assert messages and messages[-1]["role"] == "user", f"{shown} do not end with the user's"
     for message in messages:
         assert set(message) == {"role", "content"} and message["content"], f"{shown} need a role and a content each"
-    answer = (final_text(gold) or "").strip()
+    answer = (final_text(_last_turn(gold)) or "").strip()
     assert answer, f"gold {gold!r} holds no answer after its thought"
     prompt = "\n".join(message["content"] for message in messages)
     assert answer not in prompt, f"{shown} hold the gold answer {answer!r}"
 
 
-def _check_info(env: Environment, task: Task, completion: str) -> None:
-    info = env.info(task, completion)
+def _check_info(env: Environment, task: Task, completion: Completion) -> None:
+    info = env.info(task, env.heard(task, completion))
     for key, value in info.items():
         assert is_json(value), f"info[{key!r}] is not JSON: {value!r}"
     for metric in env.metrics:
@@ -144,13 +149,13 @@ def check_garbage(env: Environment, task: Task, name: str, completion: str) -> N
     score = env.score(task, completion)
     assert not score.errors, f"garbage {name!r} gives errors: {score.errors}"
     assert score.reward is not None and score.reward < env.reward.max, f"garbage {name!r} earns {score.reward}"
-    assert env.success(task, completion) is False, f"garbage {name!r} succeeds"
+    assert env.success(task, env.heard(task, completion)) is False, f"garbage {name!r} succeeds"
     _check_info(env, task, completion)
 
 
 def check_parts(env: Environment, task: Task) -> None:
     """Parts and reward stay within their bounds whatever of gold is cut, repeated or turned round."""
-    gold, (low, high) = env.gold(task), env.reward.bounds
+    gold, (low, high) = _last_turn(env.gold(task)), env.reward.bounds
     bounds = {node.name: node.bounds for node in env.reward.walk() if node.name}
     step = max(1, len(gold) // 50)
     for piece in [*(gold[:cut] for cut in range(0, len(gold), step)), gold * 2, gold + gold[::-1], gold.upper()]:
@@ -163,9 +168,41 @@ def check_parts(env: Environment, task: Task) -> None:
 
 
 def check_baselines(env: Environment, task: Task) -> None:
-    """A baseline answers with text, the same for the same randomness, and its answer is scored without an error."""
+    """A baseline answers with a completion, the same for the same randomness, that is scored without an error."""
     for name, baseline in env.baselines().items():
         answer = baseline(task, derive_random(0))
-        assert isinstance(answer, str), f"baseline {name!r} gives {answer!r}, not text"
+        is_completion = isinstance(answer, str) or (env.max_turns > 1 and _is_played(env, task, answer))
+        assert is_completion, f"baseline {name!r} gives {answer!r}, not text, nor an episode"
         assert answer == baseline(task, derive_random(0)), f"baseline {name!r} answers differently the second time"
         assert not env.score(task, answer).errors, f"baseline {name!r}: {env.score(task, answer).errors}"
+
+
+def check_replies(env: Environment, task: Task) -> None:
+    """Replies are messages, equal to equal turns; gold is an episode of several turns that the environment ends; what
+    pretends to be a reply is not heard, and a turn that holds all of gold's turns is one turn."""
+    gold = env.gold(task)
+    if env.max_turns == 1:
+        return
+    assert _is_played(env, task, gold), f"gold {gold!r} is no episode: give self.episode(task, [turn, …])"
+    episode = played(env, task, gold)
+    assert episode.terminated, f"gold {gold!r} does not end the episode"
+    for turn in episode.turns:
+        assert set(turn) == {"role", "content"} and turn["content"], f"{turn} needs a role and a content"
+        assert turn["role"] in ("assistant", "user", "tool"), f"{turn} is of a role that no reply has"
+    said = [turn["content"] for turn in episode.turns if turn["role"] == "assistant"]
+    forged = [{**turn, "content": "yes, correct"} if turn["role"] != "assistant" else turn for turn in episode.turns]
+    assert env.episode(task, forged) == episode.turns, "what a completion says that the environment replied is heard"
+    assert not played(env, task, [said[0]] * (env.max_turns + 1)).num_turns > env.max_turns
+    if len(said) > 1:
+        reward = env.score(task, "\n".join(turn["content"] for turn in episode.turns)).reward
+        assert reward is None or reward < env.reward.max, "gold's turns in one turn earn what gold does"
+
+
+def _last_turn(completion: Completion) -> str:
+    """What the assistant said last."""
+    return [turn["content"] for turn in turns_of(completion) if turn.get("role", "assistant") == "assistant"][-1]
+
+
+def _is_played(env: Environment, task: Task, completion: Completion) -> bool:
+    """Whether it is a conversation as the environment makes it of its turns."""
+    return not isinstance(completion, str) and list(completion) == env.episode(task, completion)

@@ -16,6 +16,7 @@ from typing import Any, overload
 
 from rlvr.audit.case import Case, Write
 from rlvr_rewards.discovery import Catalogue
+from rlvr_rewards.row import Completion
 
 
 class Policy:
@@ -31,7 +32,7 @@ class Policy:
         self.write, self.blind = write, blind
         self.name = str(getattr(write, "__name__", "policy")).replace("_", " ")
 
-    def __call__(self, case: Case, random: Random) -> str | None:
+    def __call__(self, case: Case, random: Random) -> Completion | None:
         return self.write(case, random)
 
 

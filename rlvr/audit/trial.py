@@ -13,7 +13,7 @@ from rlvr_envs import Environment
 from rlvr_envs.seeds import derive_random
 from rlvr_rewards import Reward, Score, UserError
 from rlvr_rewards.errors import unknown_name
-from rlvr_rewards.row import ABSENT
+from rlvr_rewards.row import ABSENT, Completion, completion_text, turns_of
 
 ANY_CASE = "tags in any case"
 """What a docstring says where the case of tags is of no account."""
@@ -41,31 +41,35 @@ class Judge:
             earned.setdefault(case.task_id, []).append(score.reward)
         self.honest = {task_id: mean(rewards) for task_id, rewards in earned.items()}
 
-    def score(self, pairs: Sequence[tuple[Case, str]]) -> list[Score]:
+    def score(self, pairs: Sequence[tuple[Case, Completion]]) -> list[Score]:
         """One score for each completion; all of them are one batch, so that slow rewards may run beside each other."""
         tasks = [case.task for case, _ in pairs]
         names = dict.fromkeys(name for task in tasks for name in task)
         columns = {name: [task.get(name, ABSENT) for task in tasks] for name in names}
         columns["prompt"] = [self.env.messages(task) for task in tasks]
-        return self.reward.score_batch([text for _, text in pairs], columns)
+        heard = [self.env.heard(case.task, case.whole(said)) for case, said in pairs]
+        return self.reward.score_batch(heard, columns)
 
-    def attempts(self, pairs: Iterator[tuple[Case, str]]) -> list[Attempt]:
+    def attempts(self, pairs: Iterator[tuple[Case, Completion]]) -> list[Attempt]:
         """What came of each completion; a few at a time, since some are a megabyte."""
         attempts: list[Attempt] = []
         while batch := list(islice(pairs, _BATCH)):
             scores = self.score(batch)
-            attempts += [self._attempt(case, text, score) for (case, text), score in zip(batch, scores, strict=True)]
+            attempts += [self._attempt(case, said, score) for (case, said), score in zip(batch, scores, strict=True)]
         return attempts
 
-    def _attempt(self, case: Case, text: str, score: Score) -> Attempt:
+    def _attempt(self, case: Case, said: Completion, score: Score) -> Attempt:
+        heard = self.env.heard(case.task, case.whole(said))
+        text = completion_text(said)
+        last = [turn["content"] for turn in turns_of(heard) if turn.get("role") == "assistant"][-1:]
         return Attempt(
             case=case,
             completion=text if len(text) <= _KEPT else f"{text[: _KEPT // 2]}…{text[-_KEPT // 2 :]}",
             reward=score.reward,
             gold=self.gold[case.task_id],
             honest=self.honest.get(case.task_id),
-            success=bool(self.env.success(case.task, text)),
-            claims_gold=case.equals_gold(cut(text).answer),
+            success=bool(self.env.success(case.task, heard)),
+            claims_gold=any(case.equals_gold(cut(turn).answer) for turn in last),
             error=next((f"{name}: {said}" for name, said in score.errors.items()), ""),
         )
 
@@ -111,7 +115,7 @@ def audit(
         gold=fmean(judge.gold.values()),
         most=reward.max,
         honest=mean(judge.honest.values()),
-        honest_example=judge.example,
+        honest_example=completion_text(judge.example),
     )
     for policy in [*map(POLICIES.get, POLICIES.names()), *more]:
         found.trials.append(_try(judge, policy, cases, seed, is_of_env))
@@ -142,7 +146,7 @@ def _by_chance(attempts: Sequence[Attempt]) -> list[Attempt]:
     return same + (others if len(others) <= RARE * len(attempts) else [])
 
 
-def _written(write: Write, name: str, cases: Sequence[Case], seed: int) -> Iterator[tuple[Case, str]]:
+def _written(write: Write, name: str, cases: Sequence[Case], seed: int) -> Iterator[tuple[Case, Completion]]:
     texts = ((case, write(case, derive_random(seed, audit=name, task_id=case.task_id))) for case in cases)
     return ((case, text) for case, text in texts if text is not None)
 

@@ -83,13 +83,13 @@ def _show_environment(args: argparse.Namespace, environment: "Environment") -> N
 def _print_task(out: "Console", environment: "Environment", task: "Task", title: str) -> None:
     import json
 
-    from rlvr.console import titled
+    from rlvr.console import show_completion, titled
 
     out.print()
     titled(out, title, json.dumps(task, ensure_ascii=False))
     for message in environment.messages(task):
         titled(out, message["role"], message["content"])
-    titled(out, "gold", environment.gold(task))
+    show_completion(out, "gold", environment.gold(task))
 
 
 def _baseline_rows(environment: "Environment", tasks: "list[Task]", seed: int) -> list[tuple[Any, ...]]:
@@ -109,6 +109,6 @@ def _measure(
         random = derive_random(seed, stage="baseline", policy=name, task_id=environment.task_id(task))
         completion = policy(task, random)
         rewards.append(environment.score(task, completion).reward)
-        num_solved += environment.success(task, completion)
+        num_solved += environment.success(task, environment.heard(task, completion))
     known = [reward for reward in rewards if reward is not None]
     return (sum(known) / len(known) if known else None), num_solved / len(tasks)

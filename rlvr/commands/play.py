@@ -1,6 +1,7 @@
 """Answer an environment's tasks yourself, and see what your answer earns.
 
-Write your answer over as many lines as you like; a line with nothing but a dot, or Ctrl-D, ends it.
+Write your answer over as many lines as you like; a line with nothing but a dot, or Ctrl-D, ends it. Where the
+environment replies, its reply follows, and you answer again.
 """
 
 import argparse
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from rlvr_envs import Environment, Task
+    from rlvr_rewards.row import Completion
 
 _END = "."
 
@@ -44,11 +46,20 @@ def run(args: argparse.Namespace) -> int:
 
 def _play(out: "Console", environment: "Environment", task: "Task") -> None:
     from rlvr.console import titled
+    from rlvr_envs import Episode
 
     for message in environment.messages(task):
         titled(out, message["role"], message["content"])
-    out.print("\nyour answer (a line with only . ends it):", style="bold")
-    _judge(out, environment, task, read_answer(sys.stdin))
+    episode = Episode(environment, task)
+    while not episode.is_over:
+        turn = (
+            f" (turn {episode.num_turns + 1} of at most {environment.max_turns})" if environment.max_turns > 1 else ""
+        )
+        out.print(f"\nyour answer{turn} (a line with only . ends it):", style="bold")
+        reply = episode.step(read_answer(sys.stdin))
+        if reply is not None:
+            titled(out, reply["role"], reply["content"])
+    _judge(out, environment, task, episode.turns)
 
 
 def read_answer(source: TextIO) -> str:
@@ -61,8 +72,8 @@ def read_answer(source: TextIO) -> str:
     return "\n".join(lines)
 
 
-def _judge(out: "Console", environment: "Environment", task: "Task", completion: str) -> None:
-    from rlvr.console import table, titled
+def _judge(out: "Console", environment: "Environment", task: "Task", completion: "Completion") -> None:
+    from rlvr.console import show_completion, table
     from rlvr.score_stream import score_record
 
     verdict = score_record(task, completion, environment)
@@ -73,4 +84,4 @@ def _judge(out: "Console", environment: "Environment", task: "Task", completion:
     for kind in ("errors", "info"):
         for name, said in verdict[kind].items():
             out.print(f"{name}: {said}")
-    titled(out, "gold", environment.gold(task))
+    show_completion(out, "gold", environment.gold(task))

@@ -19,7 +19,7 @@ from rlvr.traces.schema import TraceRow
 from rlvr_envs import Environment, Task
 from rlvr_envs.seeds import derive_seed
 from rlvr_rewards import Reward, Score
-from rlvr_rewards.row import ABSENT
+from rlvr_rewards.row import ABSENT, completion_text
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,14 @@ class Rollout:
             rewards.setdefault(group, set()).update([] if score.reward is None else [float(float32(score.reward))])
         return {group for group, earned in rewards.items() if len(earned) < 2}
 
+    def passed(self) -> list[tuple[str, int, int]]:
+        """Of each group the id of its task, how many of its completions solve it, and of how many that is known."""
+        found: dict[int, tuple[str, int, int]] = {}
+        for group, task_id, solved in zip(self.groups, self.task_ids, self.solved, strict=True):
+            _, count, known = found.get(group, (task_id, 0, 0))
+            found[group] = (task_id, count + bool(solved), known + (solved is not None))
+        return [*found.values()]
+
     def unscored(self) -> list[str | None]:
         """Why each completion cannot teach: it has no reward; `None` where it has one."""
         return ["the reward failed or did not apply" if score.reward is None else None for score in self.scores]
@@ -146,7 +154,8 @@ class Rollout:
     ) -> list[TraceRow]:
         """One row a completion, once all of it is known."""
         prompts = {
-            group: (env.messages(task), env.gold(task)) for group, task in zip(self.groups, self.tasks, strict=True)
+            group: (env.messages(task), completion_text(env.gold(task)))
+            for group, task in zip(self.groups, self.tasks, strict=True)
         }
         traced = {group: env.traced(task) for group, task in zip(self.groups, self.tasks, strict=True)}
         now = time.time()

@@ -18,6 +18,7 @@ from rlvr.traces.schema import TraceRow
 from rlvr.traces.store import TraceWriter
 from rlvr_envs import Environment, Task
 from rlvr_rewards import Reward, UserError
+from rlvr_rewards.row import completion_text
 
 _ROWS_AT_ONCE = 128
 """Completions sampled between two updates of the progress bar, and held in memory at once."""
@@ -208,7 +209,7 @@ def _trace_row(
         task_id=exam.env.task_id(task),
         task=row,
         messages=exam.env.messages(task),
-        gold=exam.env.gold(task),
+        gold=completion_text(exam.env.gold(task)),
         completion=answer.text,
         token_ids=completion.token_ids,
         logprobs=completion.logprobs,

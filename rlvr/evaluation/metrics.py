@@ -19,7 +19,7 @@ def possible_metrics(env: Environment, reward: Reward, split: str, num_samples: 
     tasks = [task for rows in env.streams(split, seed).values() if (task := next(rows, None)) is not None]
     if not tasks:
         return []
-    infos = [env.info(task, env.gold(task)) for task in tasks]
+    infos = [env.info(task, env.heard(task, env.gold(task))) for task in tasks]
     numbers = dict.fromkeys(name for info in infos for name, value in info.items() if is_number(value))
     parts = [f"parts.{name}" for name in reward.part_names()]
     return [*OURS, *numbers, *parts, *(f"pass@{k}" for k in pass_ks(num_samples))]

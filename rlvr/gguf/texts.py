@@ -12,6 +12,7 @@ from typing import Any
 
 from rlvr_envs import Environment, Message
 from rlvr_envs.seeds import derive_random
+from rlvr_rewards.row import turns_of
 
 NUM_TEXTS = 200
 _CHOSEN = (
@@ -154,7 +155,7 @@ def is_open(messages: Sequence[Message]) -> bool:
 def _of_tasks(env: Environment, num_tasks: int, seed: int) -> Iterator[list[Message]]:
     for task in islice(env.rows("test" if "test" in env.splits else env.splits[0], seed), num_tasks):
         yield env.messages(task)
-        yield [*env.messages(task), {"role": "assistant", "content": env.gold(task)}]
+        yield [*env.messages(task), *turns_of(env.gold(task))]  # pyright: ignore[reportReturnType]
 
 
 def _is_taken(tokenizer: Any, messages: Sequence[Message]) -> bool:

@@ -11,8 +11,9 @@ from rlvr.config.schema import SCRATCH, ModelConfig
 from rlvr.models.chat import prompt_ids
 from rlvr.models.load import local_folder, no_chat_template
 from rlvr.models.shape import model_folder, shape_of
-from rlvr_envs import Environment, Message
+from rlvr_envs import Environment, Message, Task
 from rlvr_rewards.errors import UserError
+from rlvr_rewards.row import turns_of
 
 _SAMPLE_TASKS = 20
 _LONGEST_PROMPTS = 50
@@ -43,8 +44,13 @@ def sample_lengths(env: Environment, config: ModelConfig, seed: int) -> Lengths:
     tasks = [task for rows in env.streams("train", seed).values() for task in islice(rows, _SAMPLE_TASKS)]
     prompts = [sum(count(message["content"]) for message in env.messages(task)) for task in tasks]
     return Lengths(
-        _TEMPLATE_TOKENS + max(prompts, default=0), max((count(env.gold(task)) for task in tasks), default=0), exact
+        _TEMPLATE_TOKENS + max(prompts, default=0), max((count(_said(env, task)) for task in tasks), default=0), exact
     )
+
+
+def _said(env: Environment, task: Task) -> str:
+    """All that stands in a gold completion, the environment's replies too."""
+    return "\n".join(str(turn["content"]) for turn in turns_of(env.gold(task)))
 
 
 def _counter(config: ModelConfig) -> tuple[Callable[[str], int], bool]:

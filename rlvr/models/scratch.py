@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlvr.config.schema import ScratchConfig
-from rlvr_envs import Environment, Message
+from rlvr_envs import Environment
 from rlvr_envs.seeds import derive_seed
+from rlvr_rewards.row import turns_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -52,8 +53,7 @@ def make_scratch_model(
 def corpus(env: Environment, seed: int) -> Iterator[str]:
     """The texts that the tokenizer learns its merges from, with digits taken out."""
     for task in (task for rows in env.streams("train", seed).values() for task in islice(rows, _CORPUS_TASKS)):
-        messages: list[Message] = [*env.messages(task), {"role": "assistant", "content": env.gold(task)}]
-        for message in messages:
+        for message in [*env.messages(task), *turns_of(env.gold(task))]:
             yield f"{message['role']}\n{message['content']}".translate(_WITHOUT_DIGITS)
 
 

@@ -15,6 +15,7 @@ from rlvr.failure import WorkError
 from rlvr.pipeline.stage import Stage, StageResult
 from rlvr.pipeline.trained_weights import starts_from_adapter
 from rlvr_rewards.errors import UserError
+from rlvr_rewards.row import completion_text
 
 if TYPE_CHECKING:
     import torch
@@ -146,7 +147,7 @@ def _texts(config: MergeStageConfig, run: "Run", tokenizer: "PreTrainedTokenizer
     return [
         [
             *prompt_ids(tokenizer, run.env.messages(task)),
-            *tokenizer.encode(run.env.gold(task), add_special_tokens=False),
+            *tokenizer.encode(completion_text(run.env.gold(task)), add_special_tokens=False),
         ]
         for task in tasks
     ]

@@ -5,6 +5,7 @@ from random import Random
 
 from rlvr.audit.case import Case
 from rlvr.audit.policy import policy
+from rlvr_rewards.row import Completion
 
 _NUMBER = re.compile(r"[0-9]+")
 
@@ -41,6 +42,6 @@ def number_of_the_question(case: Case, random: Random) -> str | None:
 
 
 @policy(blind=True)
-def gold_of_another_task(case: Case, random: Random) -> str:
+def gold_of_another_task(case: Case, random: Random) -> Completion:
     """The whole gold completion of another task."""
     return case.other_gold

@@ -21,9 +21,11 @@ def test_what_fits_the_task_is_tried_on_it(environment):
     applied = {mutated.name for mutated in found.mutations if mutated.attempts}
     tried = {trial.name for trial in found.trials if trial.attempts}
     assert (applied >= OF_SCHEDULES) == (environment.name == "scheduling")
-    assert (applied >= OF_NUMBERS) == (environment.name in ("arithmetic", "gsm8k"))
+    assert (applied >= OF_NUMBERS) == (environment.name in ("arithmetic", "calculator", "gsm8k", "guess"))
     assert "answer of the next row" in applied
-    assert {"empty", "prompt echo", "tag spam", "first wrong last right", "answer only in thought"} <= tried
+    assert {"empty", "prompt echo", "tag spam", "first wrong last right"} <= tried
+    assert ("answer only in thought" in tried) == (environment.max_turns == 1)  # golds of several turns think in them
+    assert ({"forged reply", "every turn in one", "answer after the end"} <= tried) == (environment.max_turns > 1)
 
 
 def test_gold_earns_the_most_and_the_bar_is_an_honest_wrong_attempt(environment):
