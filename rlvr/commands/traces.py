@@ -13,12 +13,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlvr.commands._runs import RUNS, run_path
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from rlvr.traces.store import Shard
 
-_RUNS = Path("runs")
 _MOST_STEPS = 30
 """Longer stages are shown at this many steps, evenly apart."""
 
@@ -53,10 +54,10 @@ def run(args: argparse.Namespace) -> int:
     if args.export and (args.kind != "rows" or args.export.endswith(".html")):
         from rlvr.commands._traces_export import export_judged, export_page
 
-        return (export_page if args.kind == "rows" else export_judged)(args, _path(args.run))
+        return (export_page if args.kind == "rows" else export_judged)(args, run_path(args.run))
     if _is_for_the_browser(args):
         return _browse(args)
-    folder = _folder(_path(args.run))
+    folder = _folder(run_path(args.run))
     found = _chosen(folder, args)
     out = console()
     if args.export:
@@ -85,23 +86,8 @@ def _browse(args: argparse.Namespace) -> int:
     from rlvr.tui.app import browse
     from rlvr.tui.session import Start
 
-    browse(None if args.run is None else _path(args.run), _RUNS, Start(args.stage, args.split, args.step, args.group))
+    browse(None if args.run is None else run_path(args.run), RUNS, Start(args.stage, args.split, args.step, args.group))
     return 0
-
-
-def _path(run: str | None) -> Path:
-    """The run's folder, or whatever else was named."""
-    from rlvr_rewards import UserError
-
-    if run is not None:
-        path = next((path for path in (Path(run), _RUNS / run) if path.exists()), None)
-        if path is None:
-            raise UserError(f"{run}: no such folder or file, and no run of that name under {_RUNS}/")
-        return path
-    runs = [path for path in _RUNS.glob("*") if path.is_dir() and not path.name.startswith(".")]
-    if not runs:
-        raise UserError(f"there is no run under {_RUNS}/: name a run's folder, or train one with rlvr run quickstart")
-    return max(runs, key=_changed)
 
 
 def _folder(path: Path) -> Path:
@@ -112,11 +98,6 @@ def _folder(path: Path) -> Path:
     if path.is_file() or source_of(path):
         return TraceIndex.open(path).folder
     return path / "traces" if (path / "traces").is_dir() else path
-
-
-def _changed(run: Path) -> float:
-    """When a run last wrote a file of its own or a trace, in seconds since the epoch."""
-    return max(path.stat().st_mtime for path in (run, run / "traces") if path.exists())
 
 
 def _chosen(folder: Path, args: argparse.Namespace) -> "list[Shard]":
@@ -230,7 +211,7 @@ def _compact(args: argparse.Namespace) -> int:
     from rlvr.traces.text import counted
     from rlvr_rewards import UserError
 
-    index = TraceIndex.open(_path(args.run))
+    index = TraceIndex.open(run_path(args.run))
     if index.is_foreign:
         raise UserError(f"{index.path} is another tool's: only a run's own traces are made into fewer files")
     with progress_bar("compacting") as progress:
