@@ -180,4 +180,4 @@ def _caches() -> list[Callable[[], None]]:
     names = (f"sacrebleu.tokenizers.tokenizer_{name}" for name in ("13a", "intl", "zh", "char", "re"))
     things = [thing for name in names for thing in vars(optional_module(name, "sacrebleu")).values()]
     calls = [vars(thing).get("__call__") for thing in things if isinstance(thing, type)]
-    return [call.cache_clear for call in calls if hasattr(call, "cache_clear")]
+    return [forget for call in calls if (forget := getattr(call, "cache_clear", None))]
