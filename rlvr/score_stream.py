@@ -1,15 +1,17 @@
 """Scoring a stream of completions, line by line, in constant memory.
 
 A line is `{"task": {row}, "completion": "…"}`, the completion as text or as chat messages; it comes back with `reward`,
-`success`, `parts`, `errors` and `info`, its other keys as they were.
+`success`, `parts`, `errors` and `info`, its other keys as they were. Where a line has `num_tokens`, the length of the
+completion in tokens, rewards of length go by it.
 
 Not here: files and options (`rlvr.commands.score`).
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from rlvr_envs import Environment
@@ -91,7 +93,8 @@ def score_lines(
             continue
         try:
             record = _read(line, environment)
-            record.update(score_record(record["task"], record["completion"], environment, reward))
+            known = {} if record.get("num_tokens") is None else {"num_tokens": record["num_tokens"]}
+            record.update(score_record(record["task"], record["completion"], environment, reward, known))
             scored = _write(record)
         except UserError as error:
             named = UserError(f"line {number}: {error}")
@@ -104,13 +107,19 @@ def score_lines(
 
 
 def score_record(
-    task: dict[str, Any], completion: Completion, environment: Environment, reward: Reward | None = None
+    task: dict[str, Any],
+    completion: Completion,
+    environment: Environment,
+    reward: Reward | None = None,
+    known: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """What is said of one completion; what fails is recorded under `errors` and leaves the rest standing.
 
+    `known` is what else is known of it, such as its `completion_ids` or `num_tokens`.
+
     Of a task with several turns, the assistant's count alone: the environment replies to them anew.
     """
-    score = environment.score(task, completion, reward)
+    score = environment.score(task, completion, reward, **known)
     success, info, failed = judge(task, completion, environment)
     errors = {**score.errors, **failed}
     return {"reward": score.reward, "success": success, "parts": score.parts, "errors": errors, "info": info}
@@ -159,6 +168,9 @@ def _read(line: bytes, environment: Environment) -> dict[str, Any]:
     for key, fits, called in (("task", _is_object, "an object"), ("completion", _is_completion, _COMPLETION)):
         if not fits(record.get(key)):
             raise UserError(f"{key!r} must be {called}" if key in record else f"has no {key!r}")
+    num_tokens = record.get("num_tokens")
+    if num_tokens is not None and (type(num_tokens) is not int or num_tokens < 0):
+        raise UserError("'num_tokens' must be the length of the completion in tokens")
     environment.check(record["task"])
     return record
 

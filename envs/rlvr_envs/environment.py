@@ -110,13 +110,14 @@ class Environment(ABC):
         """A completion as `success` and `info` take it: text where the model has one turn, else the conversation."""
         return completion_text(completion) if self.max_turns == 1 else self.episode(task, completion)
 
-    def score(self, task: Task, completion: Completion, reward: Reward | None = None) -> Score:
+    def score(self, task: Task, completion: Completion, reward: Reward | None = None, **known: Any) -> Score:
         """What a completion earns on a task, by the environment's own reward or another.
 
-        As in training, a reward may ask for every column of the task, and for the `prompt` as messages.
+        As in training, a reward may ask for every column of the task, and for the `prompt` as messages; `known` is what
+        else is known of the completion, such as its `completion_ids` or `num_tokens`.
         """
         heard = completion if self.max_turns == 1 else self.episode(task, completion)
-        return (reward or self.reward).score(heard, **{**task, "prompt": self.messages(task)})
+        return (reward or self.reward).score(heard, **{**task, "prompt": self.messages(task), **known})
 
     def part(self, name: str) -> Reward:
         """A reward that a config's expression may name: `success`, a part, a metric, or one of the library.

@@ -123,10 +123,10 @@ class Mixed(Environment):
     def difficulty(self, task: Task) -> float | None:
         return self._env(task).difficulty(task[_TASK])
 
-    def score(self, task: Task, completion: Completion, reward: Reward | None = None) -> Score:
+    def score(self, task: Task, completion: Completion, reward: Reward | None = None, **known: Any) -> Score:
         reward = reward or self.reward
         own = reward.rewards[task[_ENV]] if isinstance(reward, MixedReward) else reward
-        return self._env(task).score(task[_TASK], completion, own)
+        return self._env(task).score(task[_TASK], completion, own, **known)
 
     def baselines(self) -> dict[str, Baseline]:
         first, *others = (member.env.baselines() for member in self.members)

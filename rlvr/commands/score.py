@@ -1,9 +1,9 @@
 """Score a JSONL of completions by an environment's rules.
 
 Each input line is {"task": {row}, "completion": "…"}, the completion as text or as chat messages; each output line adds
-reward, success, parts, errors and info (replacing any of that name), and carries the other keys through. Memory stays
-constant, and OUT appears only when it is complete. A summary goes to stderr. Exits with 2 where every line has an error
-and no reward.
+reward, success, parts, errors and info (replacing any of that name), and carries the other keys through. Where a line
+has num_tokens, the length of the completion in tokens, rewards of length go by it. Memory stays constant, and OUT
+appears only when it is complete. A summary goes to stderr. Exits with 2 where every line has an error and no reward.
 """
 
 import argparse

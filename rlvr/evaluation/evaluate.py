@@ -156,11 +156,18 @@ def _chunks(exam: Exam) -> Iterator[tuple[int, Sequence[Task]]]:
 
 def _verdict(task: Task, answer: Answer, exam: Exam) -> dict[str, Any]:
     """What is said of an answer; one that never came is an error, and scores nothing."""
-    verdict = score_record(task, answer.text, exam.env, exam.reward)
+    verdict = score_record(task, answer.text, exam.env, exam.reward, _known(answer))
     if not answer.failure:
         return verdict
     errors = {"request": answer.failure, **verdict["errors"]}
     return {**verdict, "reward": None, "success": False, "errors": errors}
+
+
+def _known(answer: Answer) -> dict[str, Any]:
+    """The tokens of an answer, as rewards in training know them; a server may only have counted them."""
+    if answer.completion.token_ids:
+        return {"completion_ids": answer.completion.own_ids}
+    return {"num_tokens": answer.counted_tokens} if answer.counted_tokens else {}
 
 
 def _metrics(verdict: dict[str, Any], answer: Answer) -> dict[str, float | None]:

@@ -297,3 +297,12 @@ def test_memory_does_not_grow_with_the_file():
         assert done.returncode == 0, done.stderr
         peaks_kib.append(int(done.stdout))
     assert peaks_kib[1] - peaks_kib[0] < 5_000
+
+
+def test_rewards_of_length_go_by_the_tokens_that_a_line_gives(files, capsys):
+    write(files[0], {**GOOD, "num_tokens": 90}, {**GOOD, "num_tokens": None}, GOOD)
+    assert score(files, "--reward", "soft_overlong_punishment(max_completion_len=100, soft_punish_cache=20)") == 0
+    assert [row["reward"] for row in scored(files)] == [-0.5, 0.0, 0.0]
+    write(files[0], {**GOOD, "num_tokens": "many"})
+    assert score(files, "--force") == 2
+    assert "line 1: 'num_tokens' must be the length" in capsys.readouterr().err

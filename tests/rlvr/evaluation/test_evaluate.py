@@ -17,7 +17,7 @@ from rlvr.evaluation.table import show_model, show_results
 from rlvr.traces.store import TraceWriter, read_shard, shards
 from rlvr.traces.summary import row_dicts
 from rlvr_envs import make
-from rlvr_rewards import UserError, reward
+from rlvr_rewards import UserError, reward, tokens_within
 
 ENV = make("arithmetic?largest=9")
 
@@ -216,3 +216,17 @@ def test_a_metric_that_nobody_has_is_said():
 def test_an_empty_or_unknown_split_is_one_clear_line():
     with pytest.raises(UserError, match="no split 'tset'"):
         held_out_tasks(ENV, "tset", 5, 0)
+
+
+def test_rewards_of_length_go_by_the_tokens_that_the_model_wrote():
+    found = evaluate("m", Scripted(["one two three four", "a"]), exam_of(reward=tokens_within.using(most=2)))
+    assert found.values["score"] == [[1.0], [1.0]]
+    counted = evaluate("m", Counting(["one two three four", "a"]), exam_of(reward=tokens_within.using(most=8)))
+    assert counted.values["score"] == [[0.0], [0.0]]
+
+
+class Counting(Scripted):
+    """A server's answers, of which it says nothing but how many tokens they have."""
+
+    def answer(self, tasks, num_samples):
+        return [[Answer(self.texts.pop(0), 7, counted_tokens=9) for _ in range(num_samples)] for _ in tasks]
