@@ -101,6 +101,7 @@ _NEEDS = {
     "tasks from the hub": "hub",
     "rewards by pattern, JSON Schema and likeness": "answers",
     "rewards by overlap (ROUGE, BLEU)": "overlap",
+    "answers as mathematics (math-verify)": "math",
     "the trace browser": "tui",
     "sampling with vLLM": "vllm",
     "GGUF export": "gguf",
