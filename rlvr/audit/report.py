@@ -74,6 +74,8 @@ def _show_mutations(out: Console, audit: Audit) -> None:
     columns = ("mutation", "must", "did not, of", "task", "excerpt")
     if audit.misses:
         out.print(table("mutations of gold that did what they must not", columns, map(_miss_row, audit.misses)))
+        if losing := [m.name for m in audit.misses if not (m.must_lose or m.is_argued)]:
+            out.print(f"right answers lose: where that is meant, say so with --argued {losing[0]!r}", soft_wrap=True)
     for must_lose, must in ((True, "must lose"), (False, "must not lose")):
         applied = [m for m in audit.mutations if m.attempts and m.must_lose is must_lose]
         clean = [m for m in applied if not m.missed]

@@ -31,10 +31,26 @@ def run(args: argparse.Namespace) -> int:
     _refuse_taken(template, name, cls if args.kind == "env" else name, path)
     with replacing(str(path), args.force) as file:
         file.write(Template(template).substitute(name=name, cls=cls, file=path).encode())
-    used_as = f"{path}:{cls if args.kind == 'env' else name}"
-    show = f"rlvr envs {used_as}" if args.kind == "env" else f"rlvr rewards {used_as}"
-    console().print(f"wrote {path}\n  test it: python -m pytest {path}\n  use it:  {show}", soft_wrap=True)
+    lines = _next_of_env(f"{path}:{cls}") if args.kind == "env" else _next_of_reward(f"{path}:{name}")
+    console().print("\n".join([f"wrote {path}", f"  test it      python -m pytest {path}", *lines]), soft_wrap=True)
     return 0
+
+
+def _next_of_reward(used_as: str) -> list[str]:
+    return [
+        f"  look at it   rlvr rewards {used_as}",
+        f"  cheat it     rlvr audit --env arithmetic --reward {used_as}",
+        f"  train on it  expression = \"'{used_as}'\" under [reward] in a run's config",
+    ]
+
+
+def _next_of_env(used_as: str) -> list[str]:
+    return [
+        f"  look at it   rlvr envs {used_as}",
+        f"  play it      rlvr play --env {used_as}",
+        f"  cheat it     rlvr audit --env {used_as}",
+        f'  train on it  name = "{used_as}" under [env] in a run\'s config',
+    ]
 
 
 def names(given: str) -> tuple[str, str]:

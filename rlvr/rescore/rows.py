@@ -17,7 +17,7 @@ from rlvr.traces.reading import UNREADABLE, batches
 from rlvr.traces.shards import Shard
 from rlvr_rewards.errors import one_line
 
-MOST_ROWS = 8192
+MOST_ROWS = 2048
 """Completions that are held at once, where a step has more and can be cut."""
 _BYTES_AT_ONCE, _STEPS_AT_ONCE = 4_000_000, 32
 

@@ -172,9 +172,15 @@ class Scorer:
             columns["prompt"] = _opened(table["messages"])
         if "token_ids" in asked.columns():
             columns["completion_ids"] = [ABSENT if ids is None else ids for ids in table["token_ids"].to_pylist()]
-        state = SimpleNamespace(global_step=max(0, chunk.step - 1))
         completions = _completions(table, asked.is_batch)
-        return reward.score_batch(completions, columns, {"trainer_state": state}, groups=groups_B.tolist())
+        return reward.score_batch(completions, columns, _shared(chunk), groups=groups_B.tolist())
+
+
+def _shared(chunk: Chunk) -> dict[str, Any]:
+    """The step under way, from 0, where an update was made of it: a weight that changes in training is that of it."""
+    if chunk.table["advantage"].null_count == chunk.table.num_rows:
+        return {}
+    return {"trainer_state": SimpleNamespace(global_step=max(0, chunk.step - 1))}
 
 
 def _completions(table: pa.Table, as_messages: bool) -> list[Completion]:

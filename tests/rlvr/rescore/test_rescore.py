@@ -151,6 +151,13 @@ def test_a_reward_gets_what_it_gets_in_training(make_run):
     assert seen == [("3+4=?", "7", 1, 3, step) for step in (0, 0, 1, 1)]
 
 
+def test_a_weight_that_changes_in_training_is_that_of_the_step(make_run):
+    folder = make_run([[[RIGHT, WRONG]]] * 3, reward="exact_number")
+    TraceWriter(folder / "traces", "grpo", "test").write(0, [row(split="test", step=0)])
+    found = rescore(folder, "linear(0.0, 1.0, steps=2) * exact_number")
+    assert [change.reward.sum_after for change in found.stretches.values()] == [0.0, 0.5, 1.0, 1.0]
+
+
 def test_a_batch_function_of_trl_gets_messages(make_run):
     def lengths(completions, **_):
         return [float(len(each[0]["content"]) > 20) for each in completions]
