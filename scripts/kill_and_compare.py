@@ -81,6 +81,10 @@ WAYS: dict[str, list[str]] = {
     "dynamic": ["stage.grpo.extra_groups=4"],
     "epochs": ["env.tasks=27"],
     "micro": ["stage.grpo.micro_batch_size=4"],
+    "curriculum": [
+        *("stage.grpo.curriculum.start=1.0", "stage.grpo.curriculum.step=0.02", "stage.grpo.extra_groups=4"),
+        *("env.tasks=120", "stage.grpo.trl.logging_steps=3"),
+    ],
     "lora": ["stage.grpo.lora.r=4", "stage.grpo.lora.dropout=0.1"],
     "iterations": ["stage.grpo.trl.num_iterations=2", "env.tasks=27", "stage.grpo.trl.logging_steps=3"],
     "reference": [

@@ -4,7 +4,7 @@ Losses, advantages, KL, adapters and distribution stay TRL's. What is overridden
 stand in this module alone, and `tests/rlvr/engine/test_trl_seams.py` fails when TRL changes one of them.
 
     _prepare_inputs                     groups stay together in a step's passes
-    _generate_and_score_completions     dynamic sampling before, and the trace once the advantages are known
+    _generate_and_score_completions     curriculum and dynamic sampling before, trace once the advantages are known
     _generate_single_turn               groups come from our `Sampler`; rewards may begin beside what TRL does next
     _calculate_rewards                  scores with named parts, recorded errors and the policy for them
     _compute_loss                       rows without an advantage do not go through the model
@@ -23,6 +23,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import split_tensor_dict
 
 from rlvr.engine.beside import in_thread
+from rlvr.engine.curriculum import Curriculum
 from rlvr.engine.dynamic_sampling import Example, FreshTasks, Refilled, refill
 from rlvr.engine.rollout import Origin, Rollout, new_rollout
 from rlvr.engine.sampling import Sampler, SamplingParams
@@ -48,6 +49,7 @@ class GroupTrainer(GRPOTrainer):
         origin: The run, stage and seed.
         savings: What the update leaves out.
         fresh_tasks: Tasks for dynamic sampling; `None`: groups without variance stay.
+        curriculum: Draws the tasks of each step from the dataset; `None`: they come in its order.
         score_beside: Whether rewards are computed in a thread beside the log-probs of a reference or old model. Signals
             (a reward's own alarm) work in the main thread alone. Dynamic sampling needs the rewards first.
         warn: Shows a line to the user.
@@ -65,6 +67,7 @@ class GroupTrainer(GRPOTrainer):
         origin: Origin,
         savings: Savings = Savings(),  # noqa: B008 (frozen)
         fresh_tasks: FreshTasks | None = None,
+        curriculum: Curriculum | None = None,
         score_beside: bool = False,
         warn: Callable[[str], None] = lambda line: None,
         **kwargs: Any,
@@ -73,6 +76,7 @@ class GroupTrainer(GRPOTrainer):
         self.score_beside, self.warn = score_beside, warn
         self.env, self.reward, self.traces, self.origin = env, reward, traces, origin
         self.make_sampler, self.params, self.savings, self.fresh_tasks = make_sampler, params, savings, fresh_tasks
+        self.curriculum = curriculum
         self._rollout: Rollout | None = None
         self._scoring: Future[None] | None = None
         self._teaching_B: torch.Tensor | None = None
@@ -97,6 +101,10 @@ class GroupTrainer(GRPOTrainer):
         groups = [(first_row + row) // group_size for row in range(len(inputs))]
         step = self.state.global_step + 1
         batch = gather_object([example["task_id"] for example in inputs])
+        if self.curriculum is not None:
+            places = self.curriculum.of_step(step, batch[::group_size])
+            inputs = [places[group] or example for group, example in zip(groups, inputs, strict=True)]
+            batch = gather_object([example["task_id"] for example in inputs])
         before = batch[:first_row:group_size]
         found = Refilled(inputs, new_rollout(inputs, groups, self.origin, step, before=before))
         if self.fresh_tasks is not None:
@@ -104,7 +112,21 @@ class GroupTrainer(GRPOTrainer):
         self._rollout = found.rollout
         output = super()._generate_and_score_completions(found.inputs)
         self._write_traces(found, output)
+        if self.curriculum is not None:
+            of_all = gather_object([group for each in (found.rollout, *found.replaced) for group in each.passed()])
+            for name, value in self.curriculum.observe(of_all).items():
+                self._metrics["train"][name].append(value)
         return output
+
+    @property
+    def curriculum_state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the curriculum; nothing without one."""
+        return self.curriculum.state() if self.curriculum else {}
+
+    @curriculum_state.setter
+    def curriculum_state(self, state: dict[str, Any]) -> None:
+        if self.curriculum:
+            self.curriculum.load(state)
 
     def _refilled(self, found: Refilled, fresh: Iterator[Example]) -> Refilled:
         with self._sampler() as sampler:  # one for all rounds, which sample from the same weights

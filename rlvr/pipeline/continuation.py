@@ -7,6 +7,7 @@ transformers keeps weights, optimizer, schedule, random states and the step. It 
    that of the first epoch again, one that draws from torch's would draw from a later state.
 3. What was summed up since the last log line, where not every step is logged, and the count of tokens.
 4. The moving reference of `trl.sync_ref_model`.
+5. The state of a curriculum.
 
 The private names of transformers and TRL that this leans on stand here alone; `test_continuation.py` holds them to the
 installed versions.
@@ -27,6 +28,8 @@ COUNTERS = ("_total_train_tokens", "_globalstep_last_logged", "_failed_before")
 """Attributes of trainers that are plain numbers; each trainer has some of them."""
 SUMS = ("_metrics", "_stored_metrics", "_sums")
 """What was logged in pieces: numbers by name, of TRL's by mode and name; the last is `ChannelTrainer`'s."""
+STATES = ("curriculum_state",)
+"""Attributes of our own trainers: dicts of numbers and texts, which take what they gave."""
 SAMPLES = ("_buffered_inputs", "_step")
 """Completions that further passes learn from, and the number of the next pass; with none, TRL counts from 0 as well."""
 LOSS = "_tr_loss"
@@ -56,7 +59,7 @@ class Continuation(TrainerCallback):
 
     def save(self, folder: Path) -> None:
         """Writes this process's part into a checkpoint."""
-        names = (*COUNTERS, *SUMS, *(SAMPLES if self.holds_samples else ()), LOSS)
+        names = (*COUNTERS, *SUMS, *STATES, *(SAMPLES if self.holds_samples else ()), LOSS)
         state = {name: _plain(getattr(self.trainer, name)) for name in names if hasattr(self.trainer, name)}
         order = {"epoch_began": self.epoch_began, "now": self._order()}
         torch.save({"trainer": state, "order": order}, _file(folder, rank()))

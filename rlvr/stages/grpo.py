@@ -1,18 +1,19 @@
 """`grpo`: group relative policy optimization (Shao et al. 2024, arXiv 2402.03300) on the environment's reward."""
 
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from rlvr.config.schema import RunConfig
 from rlvr.engine.algorithms import ALGORITHMS, Algorithm
+from rlvr.engine.curriculum import CurriculumSettings
 from rlvr.engine.sampling import SamplingParams
 from rlvr.models.memory import Workload
 from rlvr.models.room import check_budget
 from rlvr.pipeline.grpo_settings import check_trls_settings
-from rlvr.pipeline.processes import by_first, num_processes, rank
+from rlvr.pipeline.grpo_tasks import check_curriculum, curriculum_of, fresh_tasks_of, training_tasks
+from rlvr.pipeline.processes import by_first, rank
 from rlvr.pipeline.sampling import SamplingConfig, check_sampling, refuse_vllm_of_several
 from rlvr.pipeline.trained_weights import starts_from_adapter
 from rlvr.pipeline.training import TrainingConfig, check_share
@@ -20,7 +21,6 @@ from rlvr.pipeline.training_stage import Start, TrainingStage
 from rlvr_rewards.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from transformers import Trainer
 
     from rlvr.engine.samplers import SamplerSource
@@ -37,6 +37,7 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
         temperature: Of sampling.
         extra_groups: Groups that a step samples beyond its own at most, in place of those without variance; by default
             the algorithm's.
+        curriculum: Draws each step's tasks by difficulty, so that the pass rate stays in a band; off unless given.
         share_prompts, trim_padding, skip_zero_variance: What the update leaves out; see `rlvr.engine.update.Savings`.
         score_beside: Whether rewards are computed in a thread while a reference or old model's log-probs are.
     """
@@ -62,6 +63,7 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
     temperature: float = Field(default=1.0, gt=0)
     algorithm: str | None = None
     extra_groups: int | None = Field(default=None, ge=0)
+    curriculum: CurriculumSettings | None = None
     share_prompts: bool = True
     trim_padding: bool = True
     skip_zero_variance: bool = True
@@ -129,6 +131,7 @@ class GRPOStage(TrainingStage):
         "reward": "reward",
         "reward/*": "reward ",
         "parts/*": "",
+        "curriculum/*": "",
         "frac_reward_zero_std": "zero-variance",
         "completions/mean_length": "tokens",
     }
@@ -143,6 +146,7 @@ class GRPOStage(TrainingStage):
         check_share(config, "extra_groups", config.max_extra_groups)
         check_trls_settings(config)
         check_budget(config.name, config.max_new_tokens, run.model)
+        check_curriculum(config, run)
         if config.keeps_reference and config.lora is None and starts_from_adapter(config, run):
             raise UserError(
                 f"stage {config.name}: with trl.beta > 0 it keeps the model that it starts from, which is an adapter "
@@ -159,6 +163,7 @@ class GRPOStage(TrainingStage):
     def work(cls, config: GRPOStageConfig) -> str:
         by = f" by {config.algorithm}" if config.algorithm else ""
         extra = f", up to {config.max_extra_groups} groups more" if config.max_extra_groups else ""
+        extra += ", by a curriculum" if config.curriculum else ""
         return f"{config.steps} steps{by} of {config.prompts_per_step} prompts x {config.group_size} completions{extra}"
 
     @classmethod
@@ -176,7 +181,6 @@ class GRPOStage(TrainingStage):
     def trainer(cls, config: GRPOStageConfig, run: "Run", start: Start) -> "Trainer":
         from rich.markup import escape
 
-        from rlvr.engine.dynamic_sampling import fresh_tasks
         from rlvr.engine.rollout import Origin
         from rlvr.engine.samplers import biases
         from rlvr.engine.trainer import GroupTrainer
@@ -199,7 +203,7 @@ class GRPOStage(TrainingStage):
             )
         traces = TraceWriter(run.folder.traces, config.name, "train", rank())
         by_first(lambda: traces.drop_after(start.step))
-        seed = run.seed(stage=config.name, purpose="fresh tasks")
+        curriculum = curriculum_of(config, run, tasks)
         return GroupTrainer(
             env=run.env,
             reward=run.reward,
@@ -210,7 +214,8 @@ class GRPOStage(TrainingStage):
             savings=Savings(config.share_prompts, config.trim_padding, config.skip_zero_variance),
             score_beside=config.score_beside,
             warn=lambda line: run.console.print(f"[yellow]{config.name}: {escape(line)}[/]"),
-            fresh_tasks=fresh_tasks(run.env, seed, config.max_extra_groups, (rank(), num_processes())),
+            fresh_tasks=fresh_tasks_of(config, run, curriculum),
+            curriculum=curriculum,
             **start.arguments(config, tasks),
         )
 
@@ -236,19 +241,3 @@ def _sampler_source(config: GRPOStageConfig, run: "Run", start: Start) -> "Sampl
     source = sampler_source(settings, start.path, start.model, start.tokenizer, say)
     start.at_end.callback(source.close)
     return source
-
-
-def training_tasks(config: GRPOStageConfig, run: "Run") -> "Dataset":
-    """The training tasks of all steps, fewer where there are fewer."""
-    from datasets import Dataset
-
-    from rlvr.engine.examples import examples
-
-    num_tasks = config.steps * config.prompts_per_step
-    found = list(islice(examples(run.env, run.seed(stage=config.name)), num_tasks))
-    if len(found) < config.prompts_per_step:  # TRL would go through no batch at all, and call that trained
-        raise UserError(
-            f"stage {config.name}: {run.env.name} has {len(found)} training tasks, fewer than the prompts_per_step "
-            f"{config.prompts_per_step} of one step: lower it, or give more tasks"
-        )
-    return Dataset.from_list(found)

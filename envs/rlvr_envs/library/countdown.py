@@ -135,6 +135,11 @@ class Countdown(GeneratedEnvironment):
         value = _answer_value(completion, task["numbers"])
         return {"value": None if value is None else str(value)}
 
+    def difficulty(self, task: Task) -> float:
+        """How many of the numbers the known solution takes beyond two; a shorter one may be there."""
+        used = len(re.findall("[0-9]+", task["solution"]))
+        return (used - 2) / (self.num_numbers - 2) if self.num_numbers > 2 else 0.0
+
     def baselines(self) -> dict[str, Baseline]:
         return {"random": _random_answer}
 

@@ -23,6 +23,7 @@ SYSTEM = (
     "then give the number alone between <answer> and </answer>."
 )
 _CALCULATOR_MARK = re.compile(r"<<[^<>]*>>")
+_MOST_STEPS = 8
 
 
 @reward
@@ -74,6 +75,11 @@ class Gsm8k(Environment):
 
     def success(self, task: Task, completion: str) -> bool:
         return final_number(completion, task["answer"]) == 1.0
+
+    def difficulty(self, task: Task) -> float | None:
+        """Steps marked in the published rationale, over 8 (more count as 8); `None` where none is marked."""
+        steps = len(_CALCULATOR_MARK.findall(task["answer"]))
+        return min(steps, _MOST_STEPS) / _MOST_STEPS if steps else None
 
     def content(self, task: Task) -> Any:
         """The question: two answers to one question are one task."""

@@ -8,13 +8,14 @@ after 24:00, an event inside the think block earns nothing, an event given twice
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import combinations
 from random import Random
 from typing import Any
 
 from rlvr_envs.environment import Baseline, GeneratedEnvironment, Message, Task
 from rlvr_envs.scheduling.answer import TAG, Form, read_answer, write_answer, write_event
 from rlvr_envs.scheduling.baselines import CHOOSERS, Chooser
-from rlvr_envs.scheduling.events import Event, by_start, check_events, read_events, value_of
+from rlvr_envs.scheduling.events import Event, by_start, check_events, overlapping, read_events, value_of
 from rlvr_envs.scheduling.generator import Tier, draw_day
 from rlvr_envs.scheduling.solver import solve
 from rlvr_envs.scheduling.verdict import FEWEST, Failure, credited, find_failure, rising, total_value
@@ -132,6 +133,11 @@ class Scheduling(GeneratedEnvironment):
     def info(self, task: Task, completion: str) -> dict[str, Any]:
         failure, ratio = self._judge(task, completion)
         return {"failure": failure.value, "optimum_ratio": ratio}
+
+    def difficulty(self, task: Task) -> float:
+        """The share of the pairs of events that overlap: the more do, the more choices exclude each other."""
+        pairs = [overlapping(one, other) for one, other in combinations(read_events(task["events"]), 2)]
+        return sum(pairs) / max(1, len(pairs))
 
     def baselines(self) -> dict[str, Baseline]:
         return {name: partial(self._answer_of, chooser) for name, chooser in CHOOSERS.items()}

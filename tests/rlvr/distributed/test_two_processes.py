@@ -126,6 +126,22 @@ def test_unequal_completions_and_fresh_groups_do_not_make_a_process_wait_for_eve
     assert len(rows) == 3 * 4 * 16
 
 
+def test_a_curriculum_asks_the_same_tasks_of_two_processes_as_of_one(folder, started):
+    arguments = ("--set", "stage.three.curriculum.start=1.0", "--set", "stage.three.curriculum.step=0.3")
+    for where, processes in (("asked-alone", 1), ("asked-together", 2)):
+        done = started(where, *arguments, processes=processes)
+        assert done.returncode == 0, done.stderr
+    one, two = folder / "asked-alone/run", folder / "asked-together/run"
+    assert [_place(row) for row in _rows(two)] == [_place(row) for row in _rows(one)]
+    found = [[line for line in _metrics(run) if line["stage"] == "three"] for run in (one, two)]
+    for name in ("curriculum/target", "curriculum/difficulty", "curriculum/pass_rate"):
+        assert [line[name] for line in found[0]] == [line[name] for line in found[1]]
+    targets = [line["curriculum/target"] for line in found[0]]
+    assert len(set(targets)) == 3
+    done = started("refilled", *arguments, "--set", "stage.three.extra_groups=2", processes=2)
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_all_processes_run_into_is_said_once(started):
     done = started("refused", "--set", "stage.one.prompts_per_step=5", processes=2)
     assert done.returncode == 1

@@ -11,7 +11,7 @@ from trl.trainer.utils import RepeatSampler
 
 from rlvr.engine.imitation import ChannelTrainer
 from rlvr.engine.trainer import GroupTrainer
-from rlvr.pipeline.continuation import COUNTERS, LOSS, SAMPLES, SUMS
+from rlvr.pipeline.continuation import COUNTERS, LOSS, SAMPLES, STATES, SUMS
 
 OWNERS = {
     "_step": GRPOTrainer,
@@ -33,6 +33,11 @@ def test_each_name_has_its_owner():
 @pytest.mark.parametrize("name", OWNERS)
 def test_the_attribute_is_still_theirs(name):
     assert re.search(rf"self\.{name}(: .+)? = ", inspect.getsource(OWNERS[name]))
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_state_is_an_attribute_that_can_be_set(name):
+    assert getattr(GroupTrainer, name).fset
 
 
 def test_dpo_counts_as_sft_does():

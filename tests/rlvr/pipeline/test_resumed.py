@@ -77,6 +77,7 @@ WAYS = [
     pytest.param(5, [], id="epochs", marks=SLOW),
     pytest.param(5, ["stage.grpo.micro_batch_size=2"], id="micro batches", marks=SLOW),
     pytest.param(5, ["stage.grpo.extra_groups=3"], id="dynamic sampling", marks=SLOW),
+    pytest.param(5, ["stage.grpo.extra_groups=3", "stage.grpo.curriculum.start=1.0"], id="curriculum", marks=SLOW),
     pytest.param(4, ["stage.grpo.lora.r=4", "stage.grpo.lora.dropout=0.2"], id="LoRA with dropout", marks=SLOW),
     pytest.param(
         4,

@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("datasets", reason="needs the train extra")
 
 from rlvr.config.load import check_config
+from rlvr.pipeline.grpo_tasks import training_tasks
 from rlvr.pipeline.run import Run
-from rlvr.stages.grpo import training_tasks
 from rlvr_rewards import UserError
 
 
