@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any, get_type_hints
 from urllib.parse import parse_qsl
 
+from rlvr_envs.collection import COLLECTIONS
 from rlvr_envs.environment import Environment
 from rlvr_rewards.discovery import Catalogue
 from rlvr_rewards.errors import UserError, unknown_name
@@ -20,8 +21,20 @@ def _name_of(thing: Any) -> str | None:
 ENVIRONMENTS: Catalogue[type[Environment]] = Catalogue("environment", "rlvr_envs.library", "rlvr.envs", _name_of)
 
 
+def environment_named(name: str) -> type[Environment]:
+    """The environment class of that name, of a file (`my_env.py:MyEnv`), or of a collection (`reasoning_gym/NAME`).
+
+    Raises:
+        UserError: There is none; the nearest is offered.
+    """
+    prefix, slash, rest = name.partition("/")
+    if slash and prefix in COLLECTIONS.names():
+        return COLLECTIONS.get(prefix).get(rest)
+    return ENVIRONMENTS.get(name, also_known=[f"{collection}/…" for collection in COLLECTIONS.names()])
+
+
 def make(spec: str, **options: Any) -> Environment:
-    """The environment that `NAME`, `"NAME?tier=hard&path=…"` or `my_env.py:MyEnv` describes.
+    """The environment that `NAME`, `"NAME?tier=hard&path=…"`, `COLLECTION/NAME` or `my_env.py:MyEnv` describes.
 
     Options given as text are converted to the types of the environment's fields.
 
@@ -32,7 +45,7 @@ def make(spec: str, **options: Any) -> Environment:
         UserError: No such environment or option (the nearest is offered), or a value of the wrong type.
     """
     name, _, query = spec.partition("?")
-    cls = ENVIRONMENTS.get(name)
+    cls = environment_named(name)
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError:
