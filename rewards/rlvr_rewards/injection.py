@@ -5,7 +5,7 @@ A parameter without a default must be there, one with a default may be absent, a
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rlvr_rewards.errors import UserError
@@ -14,6 +14,15 @@ _FROM_US = ("completion", "completions", "prompt", "prompts", "task", "num_token
 FROM_TRL = ("completion_ids", "trainer_state", "log_extra", "log_metric", "environments")
 """What a reward may ask for that only TRL's training has."""
 _NOT_COLUMNS = frozenset((*_FROM_US, *FROM_TRL))
+
+
+def columns_of(names: Iterable[str]) -> list[str]:
+    """Those of the names that are columns of a task row, and nothing that we or TRL hand over beside it.
+
+    >>> columns_of(["completion", "answer", "num_tokens", "log_metric"])
+    ['answer']
+    """
+    return [name for name in names if name not in _NOT_COLUMNS]
 
 
 class Injected:

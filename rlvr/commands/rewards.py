@@ -7,8 +7,6 @@ if TYPE_CHECKING:
     from rlvr_rewards import Reward
     from rlvr_rewards.functions import FunctionReward
 
-_NOT_COLUMNS = {"completion", "completions", "prompt", "prompts", "task"}
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="a name, FILE.py:NAME, or an expression; without it, list all")
@@ -74,5 +72,9 @@ def _range(reward: "Reward") -> str:
 
 
 def _columns(reward: "Reward") -> str:
-    needed = (name for leaf in _leaves(reward) for name in leaf.injected.required if name not in _NOT_COLUMNS)
-    return ", ".join(dict.fromkeys(needed))
+    from rlvr_rewards.injection import columns_of
+
+    leaves = _leaves(reward)
+    needed = columns_of(name for leaf in leaves for name in leaf.injected.required)
+    optional = columns_of(name for leaf in leaves for name in leaf.injected.optional)
+    return ", ".join(dict.fromkeys([*needed, *(f"{name} (or none)" for name in optional if name not in needed)]))

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rlvr_rewards import parse_reward
+from rlvr_rewards import exact_number, parse_reward
+from rlvr_rewards.catalogue import REWARDS
+from rlvr_rewards.discovery import load_file
 
 PAGE = Path(__file__).parents[2] / "docs" / "rewards.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+MADE = load_file(PAGE.with_name("make_rewards.py"))
+TEXT = PAGE.read_text(encoding="utf-8").partition(MADE.HEADING)[0]  # the rest is made from docstrings, and tested there
 
 
 def blocks(language):
@@ -17,7 +20,7 @@ def blocks(language):
 
 
 def test_the_examples_give_what_the_page_says():
-    result = doctest.testfile(str(PAGE), module_relative=False, encoding="utf-8")
+    result = doctest.DocTestRunner().run(doctest.DocTestParser().get_doctest(TEXT, {}, "page", str(PAGE), 0))
     assert result.attempted > 10
     assert result.failed == 0
 
@@ -37,3 +40,16 @@ def test_the_expressions_of_the_page_are_understood(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lines = blocks("toml")[0].splitlines()
     assert [parse_reward(line.partition(" = ")[2].strip('"')).max for line in lines] == [2.5, 1.1]
+
+
+def test_the_expressions_of_length_are_understood_beside_what_an_environment_has():
+    def lookup(name):
+        return exact_number.named("correct") if name == "correct" else REWARDS.get(name)
+
+    lines = blocks("toml")[1].splitlines()
+    assert [parse_reward(line.partition(" = ")[2].strip('"'), lookup).max for line in lines] == [1.0, 1.0, 2.0, 1.0]
+
+
+def test_the_library_on_the_page_is_current():
+    assert PAGE.read_text("utf-8") == MADE.page(), "run: python docs/make_rewards.py"
+    assert all(f"#### {name}\n" in MADE.page() for name in REWARDS.names())
