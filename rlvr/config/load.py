@@ -35,7 +35,8 @@ def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> RunConfig:
         apply_override(raw, override)
     for env in _environments(raw):
         _find_environment(env, path.parent)
-    _find_rewards(raw, path.parent)
+    for section in (raw, *_stages(raw)):
+        _find_rewards(section, path.parent)
     return check_config(raw, str(path))
 
 
@@ -51,6 +52,12 @@ def _find_environment(env: dict[str, Any], folder: Path) -> None:
     file, colon, _ = name.rpartition(":") if isinstance(name, str) else ("", "", "")
     if colon:
         env["name"] = f"{_found(file, folder)}{str(name)[len(file) :]}"
+
+
+def _stages(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The tables of `[[stage]]`, as far as they are tables."""
+    given = raw.get("stage")
+    return [stage for stage in given if isinstance(stage, dict)] if isinstance(given, list) else []
 
 
 def _find_rewards(raw: dict[str, Any], folder: Path) -> None:

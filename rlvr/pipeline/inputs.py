@@ -7,14 +7,17 @@ files are known, not the weights themselves; of a hub model its name.
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from rlvr.config.schema import BASE, SCRATCH, RunConfig, StageConfig
 from rlvr.data.sources import SUFFIXES
+from rlvr.pipeline.stage_reward import files_of, in_stage, stages_named
 from rlvr.stages import STAGES
 from rlvr_envs.seeds import content_id
+from rlvr_rewards.errors import UserError
 
 _PYTHON_FILE = re.compile(r"[^\s'\"()]+\.py(?=:)")
 
@@ -41,22 +44,28 @@ def input_hashes(stage: StageConfig, config: RunConfig, entries: dict[str, Entry
         config: The run.
         entries: What the manifest holds of the stages, by name.
     """
-    kind = STAGES.get(stage.kind)
+    kind, paid = STAGES.get(stage.kind), in_stage(stage, config)
     found = {
         "seed": content_id(config.seed),
         "env": content_id(config.model_dump(mode="json", include={"env"})["env"]),
         **{f"env file {path}": hash_of(path) for path in _env_files(config)},
         **{f"file {path}": hash_of(path) for path in _stage_files(stage)},
     }
-    for name in kind.depends_on(stage, config):
+    for name in taken(stage, config):
         if name == BASE:
             found["model"] = content_id(_model(config))
         else:
             found[f"stage {name}"] = result_hash(entries.get(name, {}))
     if kind.uses_reward:
-        found["reward"] = content_id(config.reward.model_dump(mode="json"))
-        found |= {f"reward file {path}": hash_of(path) for path in _python_files(config.reward.expression or "")}
+        found["reward"] = content_id(paid.reward.model_dump(mode="json"))
+        found |= {f"reward file {path}": hash_of(path) for path in _python_files(paid.reward.expression or "")}
+        found |= {f"reward file {path}": _kept_hash(path) for path in _reward_files(paid)}
     return found
+
+
+def taken(stage: StageConfig, config: RunConfig) -> tuple[str, ...]:
+    """The stages that a stage takes something of: models, and rewards that it pays by."""
+    return tuple(dict.fromkeys([*STAGES.get(stage.kind).depends_on(stage, config), *stages_named(stage, config)]))
 
 
 def result_hash(entry: Entry) -> str:
@@ -74,6 +83,27 @@ def hash_of(path: Path) -> str:
                 while chunk := opened.read(1 << 20):
                     digest.update(chunk)
     return digest.hexdigest()
+
+
+def _reward_files(config: RunConfig) -> list[Path]:
+    """Files and folders that a reward's settings name; none of a reward that cannot be read, which a check says."""
+    from rlvr.pipeline.run import environment_of, reward_of
+
+    try:
+        return list(files_of(reward_of(config, environment_of(config))))
+    except UserError:
+        return []
+
+
+def _kept_hash(path: Path) -> str:
+    """The hash of a file, or of a folder such as a model's, computed again once a size or a time in it is another."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return _hash_as_of(path, tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache(maxsize=64)
+def _hash_as_of(path: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
+    return hash_of(path)
 
 
 def _env_files(config: RunConfig) -> Iterator[Path]:

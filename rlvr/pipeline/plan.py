@@ -16,8 +16,10 @@ from rlvr.pipeline.golds import try_golds
 from rlvr.pipeline.run import environment_of, reward_of
 from rlvr.pipeline.scale import scale_lines
 from rlvr.pipeline.space import size_text, written_by
+from rlvr.pipeline.stage_reward import check_order, in_stage
 from rlvr.pipeline.state import Action, plan_stages
 from rlvr.stages import STAGES
+from rlvr_envs import Environment
 from rlvr_envs.mixed import Mixed
 from rlvr_rewards.errors import UserError
 
@@ -32,8 +34,19 @@ def check(config: RunConfig) -> list[str]:
     reward_of(config, env)
     shape_of(config.model)
     check_chat_template(config.model)
+    check_order(config)
+    warnings = _tried(config, env)
     for stage in config.stage:
-        STAGES.get(stage.kind).check(stage, config)
+        there = in_stage(stage, config)
+        if there is not config:
+            reward_of(there, env)
+            warnings += [f"stage {stage.name}: {warning}" for warning in _tried(there, env)]
+        STAGES.get(stage.kind).check(stage, there)
+    return warnings
+
+
+def _tried(config: RunConfig, env: Environment) -> list[str]:
+    """What is odd about a config's reward on golds."""
     if not isinstance(env, Mixed):
         return try_golds(env, reward_of(config, env), config.seed)
     return [

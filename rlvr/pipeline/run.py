@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from rlvr.pipeline.folder import RunFolder
 from rlvr.pipeline.processes import is_first, num_local_processes, told
 from rlvr.pipeline.space import require_space, size_text
 from rlvr.pipeline.speed import matmul_gflops
+from rlvr.pipeline.stage_reward import in_stage, looked_up
 from rlvr.pipeline.stage_run import drop_checkpoints, run_stage, take_part
 from rlvr.pipeline.state import Action, Planned, plan_stages
 from rlvr.stages import STAGES
@@ -48,7 +49,12 @@ class Run:
 
     @cached_property
     def reward(self) -> Reward:
-        return reward_of(self.config, self.env)
+        return reward_of(self.config, self.env, self.folder.models)
+
+    def in_stage(self, stage: StageConfig) -> "Run":
+        """The run as a stage sees it: where the stage has a reward of its own, with that."""
+        config = in_stage(stage, self.config)
+        return self if config is self.config else replace(self, config=config)
 
     def seed(self, **labels: Any) -> int:
         """A seed for one choice of this run; see `rlvr_envs.seeds.derive_seed`."""
@@ -110,16 +116,21 @@ def environment_of(config: RunConfig) -> Environment:
     return Mixed(tuple(Member(*each) for each in zip(labels, envs, weights, strict=True)))
 
 
-def reward_of(config: RunConfig, env: Environment) -> Reward:
+def reward_of(config: RunConfig, env: Environment, models: Path | None = None) -> Reward:
     """What completions earn: the environment's own reward, or the config's over its parts; of several mixed, of each.
+
+    Args:
+        config: The run, or as it holds in a stage (`stage_reward.in_stage`).
+        env: The tasks.
+        models: The folder of the run's models, where rewards are that stages made; without it those cannot score.
 
     Raises:
         UserError: The config's names what the environment lacks, or is to be divided by a most that is not above 0.
     """
     if isinstance(env, Mixed):
-        return env.rewards(lambda member: reward_of(config, member))
+        return env.rewards(lambda member: reward_of(config, member, models))
     expression = config.reward.expression
-    reward = parse_reward(expression, env.part) if expression else env.reward
+    reward = parse_reward(expression, looked_up(config, env.part, models)) if expression else env.reward
     if config.reward.divide_by_max:
         if not 0 < reward.max < math.inf:
             raise UserError(f"reward.divide_by_max: the reward of {env.name} can give {reward.max:g} at most: drop it")

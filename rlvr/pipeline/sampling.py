@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from rlvr.config.schema import StageConfig
+from rlvr.config.schema import RewardConfig, StageConfig
 from rlvr.engine.samplers import SamplerName, SamplerSettings
 from rlvr.engine.sampling import MOST_ALTERNATIVES
 from rlvr.installed import require_vllm
@@ -23,6 +23,7 @@ class SamplingConfig(StageConfig):
         sampler: What samples: `torch` (the default), `vllm`, `vllm-server`, or `auto`.
         servers: URLs of the servers of `vllm-server`.
         server_timeout_s: How long a server may take for one completion, or to take the weights.
+        reward: What completions earn in this stage, where that is not the run's; see `rlvr.pipeline.stage_reward`.
         record_alternatives: Of each token, so many of the likeliest others stand in the traces, and the entropy of what
             it was drawn from (vLLM tells no entropy); 0 records neither.
     """
@@ -35,6 +36,7 @@ class SamplingConfig(StageConfig):
     sampler: SamplerName | None = None
     servers: tuple[str, ...] = ()
     server_timeout_s: float = Field(default=600.0, gt=0)
+    reward: RewardConfig | None = None
     record_alternatives: int = Field(default=0, ge=0, le=MOST_ALTERNATIVES)
 
     @classmethod

@@ -13,6 +13,7 @@ from rlvr.models.memory import Workload
 
 if TYPE_CHECKING:
     from rlvr.pipeline.run import Run
+    from rlvr_rewards import Reward
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,16 @@ class Stage(ABC):
     def traced(cls, config: Any, run: RunConfig) -> list[tuple[str, str]]:
         """The policies and splits whose traces and results it writes; by default its own, while it trains."""
         return [(config.name, "train")]
+
+    @classmethod
+    def reward(cls, config: Any, models: Path | None) -> "Reward | None":
+        """The reward that it makes, which stages after it name by its name; by default it makes none.
+
+        Args:
+            config: The stage.
+            models: The folder of the run's models; `None` where only the reward's name and bounds are asked for.
+        """
+        return None
 
     @classmethod
     def rehearse(cls, config: Any, run: "Run") -> None:

@@ -62,7 +62,7 @@ def take_part(stage: StageConfig, run: "Run") -> None:
     gc.collect()
     with stage_log(path) as log:
         try:
-            STAGES.get(stage.kind).run(stage, run)
+            STAGES.get(stage.kind).run(stage, run.in_stage(stage))
         except Exception as error:
             note_sigterm()
             log.exception("failed")
@@ -89,7 +89,7 @@ def _recorded(stage: StageConfig, run: "Run", log: logging.Logger) -> None:
     try:
         if STAGES.get(stage.kind).together:
             told(stage.name)
-        result = STAGES.get(stage.kind).run(stage, run)
+        result = STAGES.get(stage.kind).run(stage, run.in_stage(stage))
         outputs = _outputs(result, run)
     except BaseException as error:
         if lost(error):

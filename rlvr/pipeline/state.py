@@ -16,8 +16,7 @@ from rlvr.config.schema import RunConfig, StageConfig
 from rlvr.pipeline.aside import Aside, asides
 from rlvr.pipeline.checkpoints import last_step
 from rlvr.pipeline.folder import differences, read_entries, refuse_other_run
-from rlvr.pipeline.inputs import Entry, config_hash, input_hashes, settings_of
-from rlvr.stages import STAGES
+from rlvr.pipeline.inputs import Entry, config_hash, input_hashes, settings_of, taken
 from rlvr_rewards.errors import UserError
 
 
@@ -78,7 +77,7 @@ def _planned(
     stage: StageConfig, config: RunConfig, folder: Path, entries: dict[str, Entry], remade: list[str]
 ) -> Planned:
     """What would become of one stage, `remade` being those before it that would run."""
-    from_remade = [name for name in STAGES.get(stage.kind).depends_on(stage, config) if name in remade]
+    from_remade = [name for name in taken(stage, config) if name in remade]
     inputs = input_hashes(stage, config, entries)
     entry = entries.get(stage.name)
     changes = _changes(entry, stage, inputs, folder) if entry else []
