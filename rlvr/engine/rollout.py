@@ -12,14 +12,14 @@ from typing import Any
 
 from numpy import float32
 
-from rlvr.engine.sampling import Completion, Request
+from rlvr.engine.sampling import Completion, FinishReason, Request
 from rlvr.models.chat import completion_of
 from rlvr.score_stream import judge
 from rlvr.traces.schema import TraceRow
 from rlvr_envs import Environment, Task
 from rlvr_envs.seeds import derive_seed
 from rlvr_rewards import Reward, Score
-from rlvr_rewards.row import ABSENT, completion_text
+from rlvr_rewards.row import ABSENT, completion_text, turns_of
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,10 @@ class Rollout:
             seeds.setdefault(group, []).append(seed)
         return [Request(ids, seeds[group]) for group, ids in prompts.items()]
 
+    def asked(self) -> list[Task]:
+        """The task of each request."""
+        return [*dict(zip(self.groups, self.tasks, strict=True)).values()]
+
     def columns(self) -> dict[str, list[Any]]:
         """The columns that tasks have, as rewards ask for them: each task keeps its own, whatever stands beside it."""
         names = dict.fromkeys(name for task in self.tasks for name in task)
@@ -82,7 +86,10 @@ class Rollout:
         """Keeps what a sampler drew for the requests of `prompt_ids`, one prompt a row."""
         self.prompt_tokens = [len(ids) for ids in prompt_ids]
         self.completions = [completion for group in groups for completion in group]
-        self.texts = [completion_of(tokenizer, completion.token_ids) for completion in self.completions]
+        self.texts = [
+            completion_text(completion.messages) if completion.turns else completion_of(tokenizer, completion.token_ids)
+            for completion in self.completions
+        ]
 
     def score(self, env: Environment, reward: Reward, shared: Mapping[str, Any] | None = None) -> None:
         """Scores every completion, and asks the environment what it says of each; its failures are errors too.
@@ -93,22 +100,35 @@ class Rollout:
             shared: What TRL gives its reward functions beside the columns.
         """
         started = time.perf_counter()
+        said = [completion.messages or text for completion, text in zip(self.completions, self.texts, strict=True)]
         self.scores = reward.score_batch(
-            [[{"role": "assistant", "content": text}] for text in self.texts],
+            [turns_of(each) for each in said],
             {
                 **self.columns(),
                 "prompt": [env.messages(task) for task in self.tasks],
-                "completion_ids": [completion.token_ids for completion in self.completions],
+                "completion_ids": [completion.own_ids for completion in self.completions],
             },
             shared=shared,
             groups=self.groups,
         )
         self.reward_s = [(time.perf_counter() - started) / len(self)] * len(self)
-        for task, text, score in zip(self.tasks, self.texts, self.scores, strict=True):
-            success, info, errors = judge(task, text, env)
+        for n, (task, each) in enumerate(zip(self.tasks, said, strict=True)):
+            success, info, errors = judge(task, each, env)
+            if failed := self.completions[n].error:
+                success, errors = None, {**errors, "reply": failed}
+                self.scores[n] = replace(self.scores[n], reward=None)
             self.solved.append(success)
             self.infos.append(info)
-            score.errors.update(errors)
+            self.scores[n].errors.update(errors)
+
+    def turn_means(self) -> dict[str, float]:
+        """What is logged of episodes: the model's turns, and the share whose turns or tokens ended before they did."""
+        episodes = [completion for completion in self.completions if completion.turns]
+        if not episodes:
+            return {}
+        turns = sum(turn.is_own for completion in episodes for turn in completion.turns)
+        cut = sum(completion.finish_reason in (FinishReason.TURNS, FinishReason.LENGTH) for completion in episodes)
+        return {"turns": turns / len(episodes), "turns/cut_short": cut / len(episodes)}
 
     def without_variance(self) -> set[int]:
         """The groups whose scored completions all earned the same, in TRL's float32: each has an advantage of 0."""
@@ -174,6 +194,7 @@ class Rollout:
                 messages=prompts[self.groups[n]][0],
                 gold=prompts[self.groups[n]][1],
                 completion=self.texts[n],
+                turns=traced_turns(completion),
                 token_ids=completion.token_ids,
                 logprobs=completion.logprobs,
                 entropies=completion.entropies,
@@ -196,6 +217,12 @@ class Rollout:
             )
             for n, (completion, score) in enumerate(zip(self.completions, self.scores, strict=True))
         ]
+
+
+def traced_turns(completion: Completion) -> list[dict[str, Any]] | None:
+    """The turns of an episode as a trace has them: messages, each with the span of its tokens; `None` of one turn."""
+    turns = completion.turns
+    return [{"role": t.role, "content": t.content, "tokens": [t.start, t.end]} for t in turns] if turns else None
 
 
 def new_rollout(

@@ -9,6 +9,9 @@ stand in this module alone, and `tests/rlvr/engine/test_trl_seams.py` fails when
     _calculate_rewards                  scores with named parts, recorded errors and the policy for them
     _compute_loss                       rows without an advantage do not go through the model
     _get_per_token_logps_and_entropies  prompts computed once a group, passes cut to their longest row
+
+Where the environment replies, TRL's `rollout_func` takes the place of its own generation, for it alone takes a mask of
+the tokens that the model did not say: they are read, and nothing is learned from them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +32,7 @@ from rlvr.engine.rollout import Origin, Rollout, new_rollout
 from rlvr.engine.sampling import Sampler, SamplingParams
 from rlvr.engine.score_means import score_means
 from rlvr.engine.sharded import held_whole, is_sharded
+from rlvr.engine.turns import sample_episodes
 from rlvr.engine.update import Savings, put_back, rows_that_teach, saving_log_probs
 from rlvr.traces.store import TraceWriter
 from rlvr_envs import Environment
@@ -81,6 +85,9 @@ class GroupTrainer(GRPOTrainer):
         self._scoring: Future[None] | None = None
         self._teaching_B: torch.Tensor | None = None
         self._old_BT: torch.Tensor | None = None
+        self._counts_BT: torch.Tensor | None = None
+        if env.max_turns > 1:
+            self.rollout_func = self._episodes
         self._failed_before = self._warned = False
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
@@ -170,9 +177,18 @@ class GroupTrainer(GRPOTrainer):
             yield self.make_sampler(model)
 
     def _sample(self, sampler: Sampler, rollout: Rollout, prompt_ids: Sequence[Sequence[int]]) -> None:
-        rollout.take(sampler.sample(rollout.requests(prompt_ids), self.params), prompt_ids, self.processing_class)
-        for name, value in getattr(sampler, "metrics", {}).items():
+        requests, tasks = rollout.requests(prompt_ids), rollout.asked()
+        groups = sample_episodes(sampler, requests, self.params, self.env, tasks, self.processing_class)
+        rollout.take(groups, prompt_ids, self.processing_class)
+        for name, value in (getattr(sampler, "metrics", {}) | rollout.turn_means()).items():
             self._log_metric(name, value)
+
+    def _episodes(self, prompts: list[Any], _: Any) -> dict[str, Any]:
+        """TRL's `rollout_func`: episodes, with a mask of the model's own tokens (1) and of replies (0)."""
+        prompt_ids, _, _ = self._tokenize_prompts(prompts)
+        completion_ids, logprobs = self._generate_single_turn(prompt_ids, None, {}, int(self.num_generations or 0))
+        own = [list(map(int, completion.own)) for completion in self._require_rollout().completions]
+        return {"prompt_ids": prompt_ids, "completion_ids": completion_ids, "logprobs": logprobs, "env_mask": own}
 
     def _shared(self) -> dict[str, Any]:
         """What TRL gives its reward functions beside the columns."""
@@ -215,12 +231,13 @@ class GroupTrainer(GRPOTrainer):
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         if self.savings.skip_zero_variance and self._loss_is_of_advantages_alone():
-            self._teaching_B = rows_that_teach(inputs["advantages"], inputs["completion_mask"])
+            self._counts_BT = counts_BT = inputs["completion_mask"] * inputs.get("tool_mask", 1)
+            self._teaching_B = rows_that_teach(inputs["advantages"], counts_BT)
             self._old_BT = inputs.get("old_per_token_logps")
         try:
             return super()._compute_loss(model, inputs)
         finally:
-            self._teaching_B = self._old_BT = None
+            self._teaching_B = self._old_BT = self._counts_BT = None
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -236,7 +253,7 @@ class GroupTrainer(GRPOTrainer):
         options = (logits_to_keep, batch_size, compute_entropy, compute_aux_loss)
         if compute_aux_loss or any(value is not None for value in multimodal.values()):
             return super()._get_per_token_logps_and_entropies(model, input_ids, attention_mask, *options, **multimodal)
-        teaching_B, old_BT = self._teaching_B, self._old_BT
+        teaching_B, old_BT, counts_BT = self._teaching_B, self._old_BT, self._counts_BT
         rows = (input_ids, attention_mask)
         if teaching_B is not None:
             rows = (input_ids[teaching_B], attention_mask[teaching_B])
@@ -248,8 +265,8 @@ class GroupTrainer(GRPOTrainer):
         if found is None:
             log_probs, entropies, _ = super()._get_per_token_logps_and_entropies(model, *rows, *options)
             found = log_probs, entropies
-        if teaching_B is not None:
-            found = put_back(found, teaching_B, attention_mask[:, -logits_to_keep:], old_BT)
+        if teaching_B is not None and counts_BT is not None:
+            found = put_back(found, teaching_B, counts_BT, old_BT)
         return found[0], found[1], None
 
     def _loss_is_of_advantages_alone(self) -> bool:

@@ -51,12 +51,12 @@ def refuse_too_long(requests: Sequence[Request], params: SamplingParams, max_len
     Raises:
         UserError: The longest is; nothing was sampled.
     """
-    longest = longest_prompt(requests)
-    if longest + params.max_new_tokens > max_length:
-        raise UserError(
-            f"a prompt of {longest} tokens and max_new_tokens {params.max_new_tokens} do not fit into the {max_length} "
-            f"tokens {which}"
-        )
+    for request in requests:
+        if len(request.prompt_ids) + request.budget(params) > max_length:
+            raise UserError(
+                f"a prompt of {longest_prompt(requests)} tokens and max_new_tokens {params.max_new_tokens} do not fit "
+                f"into the {max_length} tokens {which}"
+            )
 
 
 @torch.no_grad()

@@ -175,7 +175,11 @@ class VLLMSampler:
 
         prompts = [{"prompt_token_ids": list(request.prompt_ids)} for request in requests for _ in request.seeds]
         shared = vllm_settings(params, self.eos_ids)
-        settings = [VLLMParams(seed=seed, **shared) for request in requests for seed in request.seeds]
+        settings = [
+            VLLMParams(seed=seed, **{**shared, "max_tokens": request.budget(params)})
+            for request in requests
+            for seed in request.seeds
+        ]
         started = time.perf_counter()
         outputs = self._llm.generate(prompts, settings, use_tqdm=False, lora_request=self.sync.request)
         if not self._warm:
@@ -190,7 +194,8 @@ def _does_for(
     loaded: EngineSettings, wanted: EngineSettings, requests: Sequence[Request], params: SamplingParams
 ) -> bool:
     """Whether an engine as it was loaded is enough for these requests."""
-    long_enough = longest_prompt(requests) + params.max_new_tokens <= loaded.max_length
+    longest = max(len(request.prompt_ids) + request.budget(params) for request in requests)
+    long_enough = longest <= loaded.max_length
     return long_enough and wanted.tokenizer in (None, loaded.tokenizer)
 
 

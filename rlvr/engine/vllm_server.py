@@ -162,6 +162,7 @@ class ServerSampler:
         for number, request in enumerate(requests):
             place = number % len(self.servers)
             body = {**shared, "model": self._infos[place].model, "prompt": list(request.prompt_ids)}
+            body["max_tokens"] = request.budget(params)
             jobs += [_Job(self.servers[place], {**body, "seed": seed}) for seed in request.seeds]
         return jobs
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from rlvr.engine.rollout import traced_turns
 from rlvr.engine.sampling import FinishReason
 from rlvr.evaluation.metrics import OURS, is_number, pass_ks
 from rlvr.evaluation.policy import Answer, Policy
@@ -102,7 +103,8 @@ def evaluate(
 
     The metrics: `score` (0.0 where a part failed, none where no part applied), `success`, `parts.NAME`, every number of
     the environment's info under its own name, `errors` (the share in which something failed), for a model `tokens` and
-    `truncated` (cut short by the token budget), and with more than one sample `pass@2`, `pass@4`, … up to all of them.
+    `truncated` (cut short by the budget of tokens or turns), and with more than one sample `pass@2`, `pass@4`, … up to
+    all of them.
 
     Args:
         stage: The name of the stage whose model it is, or of the baseline.
@@ -156,7 +158,7 @@ def _chunks(exam: Exam) -> Iterator[tuple[int, Sequence[Task]]]:
 
 def _verdict(task: Task, answer: Answer, exam: Exam) -> dict[str, Any]:
     """What is said of an answer; one that never came is an error, and scores nothing."""
-    verdict = score_record(task, answer.text, exam.env, exam.reward, _known(answer))
+    verdict = score_record(task, answer.said, exam.env, exam.reward, _known(answer))
     if not answer.failure:
         return verdict
     errors = {"request": answer.failure, **verdict["errors"]}
@@ -172,7 +174,7 @@ def _known(answer: Answer) -> dict[str, Any]:
 
 def _metrics(verdict: dict[str, Any], answer: Answer) -> dict[str, float | None]:
     errors = verdict["errors"]
-    is_cut = answer.completion.finish_reason == FinishReason.LENGTH
+    is_cut = answer.completion.finish_reason in (FinishReason.LENGTH, FinishReason.TURNS)
     from_model = {"tokens": float(answer.num_tokens), "truncated": float(is_cut)}
     return {
         "score": 0.0 if verdict["reward"] is None and errors else verdict["reward"],
@@ -218,6 +220,7 @@ def _trace_row(
         messages=exam.env.messages(task),
         gold=completion_text(exam.env.gold(task)),
         completion=answer.text,
+        turns=traced_turns(completion) or list(answer.turns) or None,
         token_ids=completion.token_ids,
         logprobs=completion.logprobs,
         entropies=completion.entropies,

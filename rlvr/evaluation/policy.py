@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rlvr.config.schema import ModelConfig
 from rlvr.engine.sampling import Completion, FinishReason, Request, Sampler, SamplingParams
+from rlvr.engine.turns import sample_episodes
 from rlvr.models.chat import completion_of, prompt_ids
 from rlvr.models.room import check_prompts
 from rlvr_envs import Environment, Task
 from rlvr_envs.seeds import derive_seed
 from rlvr_rewards.errors import UserError
+from rlvr_rewards.row import Completion as Said
+from rlvr_rewards.row import Message, completion_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -28,12 +31,13 @@ class Answer:
     """One completion of a policy.
 
     Attributes:
-        text: What it wrote.
+        text: What it wrote; of several turns all of them, a line break between.
         seed: Of its randomness.
         completion: Its tokens as sampled; of a policy without a model, none.
         num_prompt_tokens: The length of its prompt; 0 without a model.
         counted_tokens: The length of a completion whose tokens a server counted and kept to itself.
         failure: Why there is none: a server did not answer. It counts as an error with score 0.
+        turns: The episode as chat messages, where the environment replies.
     """
 
     text: str
@@ -42,11 +46,22 @@ class Answer:
     num_prompt_tokens: int = 0
     counted_tokens: int = 0
     failure: str = ""
+    turns: Sequence[Message] = ()
+
+    @property
+    def said(self) -> Said:
+        """What is scored: the text, or of an episode its messages."""
+        return list(self.turns) or self.text
 
     @property
     def num_tokens(self) -> int:
-        """The length of the completion; 0 without a model."""
-        return len(self.completion.token_ids) or self.counted_tokens
+        """The length of the completion, replies left out; 0 without a model."""
+        return len(self.completion.own_ids) or self.counted_tokens
+
+
+def answer_of(said: Said, seed: int, **others: Any) -> Answer:
+    """An answer from a completion, whether it is one turn or several."""
+    return Answer(completion_text(said), seed, turns=() if isinstance(said, str) else list(said), **others)
 
 
 class Policy(Protocol):
@@ -91,7 +106,7 @@ class BaselinePolicy:
         groups = []
         for task in tasks:
             seeds = answer_seeds(self.env, task, self.split, self.seed, num_samples)
-            groups.append([Answer(baseline(task, Random(seed)), seed) for seed in seeds])
+            groups.append([answer_of(baseline(task, Random(seed)), seed) for seed in seeds])
         return groups
 
 
@@ -130,14 +145,16 @@ class SampledPolicy(ABC):
             Request(self.prompt(task), answer_seeds(self.env, task, self.split, self.seed, num_samples))
             for task in tasks
         ]
-        groups = self.sampler.sample(requests, self.params)
+        groups = sample_episodes(self.sampler, requests, self.params, self.env, tasks, self.tokenizer)
         return [
-            [
-                Answer(completion_of(self.tokenizer, c.token_ids), seed, c, len(request.prompt_ids))
-                for seed, c in zip(request.seeds, group, strict=True)
-            ]
+            [self._answer(completion, seed, request) for seed, completion in zip(request.seeds, group, strict=True)]
             for request, group in zip(requests, groups, strict=True)
         ]
+
+    def _answer(self, completion: Completion, seed: int, request: Request) -> Answer:
+        said = completion.messages or completion_of(self.tokenizer, completion.token_ids)
+        prompt_tokens = len(request.prompt_ids)
+        return answer_of(said, seed, completion=completion, num_prompt_tokens=prompt_tokens, failure=completion.error)
 
     @abstractmethod
     def close(self) -> None:

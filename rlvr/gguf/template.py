@@ -31,8 +31,13 @@ class FileTokenizer:
         if not self.template:
             raise UserError(f"{model.path}: the file has no chat template: export the model again, from its folder")
 
-    def apply_chat_template(self, messages: Sequence[Message], **_: Any) -> list[int]:
-        """The tokens of a prompt up to where the assistant's turn begins."""
+    @property
+    def all_special_ids(self) -> list[int]:
+        """The tokens that end a turn."""
+        return self.model.end_ids
+
+    def apply_chat_template(self, messages: Sequence[Message], tokenize: bool = True, **_: Any) -> Any:
+        """The tokens of a prompt up to where the assistant's turn begins, or its text."""
         from transformers.utils.chat_template_utils import render_jinja_template
 
         rendered: Any = render_jinja_template(
@@ -42,7 +47,11 @@ class FileTokenizer:
             bos_token=self.model.text_of(self.model.bos_id),
             eos_token=self.model.text_of(self.model.eos_id),
         )
-        return self.model.tokenize(rendered[0][0], add_special=True)
+        return self.model.tokenize(rendered[0][0], add_special=True) if tokenize else rendered[0][0]
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        """The tokens of a text."""
+        return self.model.tokenize(text, add_special=add_special_tokens)
 
     def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = True) -> str:
         """The text of tokens, by default with special ones left out."""

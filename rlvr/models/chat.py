@@ -1,10 +1,10 @@
-"""Between chat messages and tokens: the prompt's ids, a completion's text, and the tokens that end a turn."""
+"""Between chat messages and tokens: a prompt's ids, a completion's text, a reply's ids, the tokens that end a turn."""
 
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from rlvr_envs import Message
-from rlvr_rewards.errors import UserError
+from rlvr_rewards.errors import UserError, one_line
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
@@ -15,6 +15,55 @@ def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
 def completion_of(tokenizer: Any, token_ids: Sequence[int]) -> str:
     """A completion's text, special tokens left out."""
     return tokenizer.decode(token_ids, skip_special_tokens=True)
+
+
+class Replies:
+    """What stands between two turns of the assistant's, as tokens: a reply, and the chat template's marks around it.
+
+    Tokens that were sampled are never made anew from their text, which may give others: a conversation goes on by
+    tokens put behind those there are. A template that rewrites earlier turns (Qwen3's leaves their thoughts out) does
+    not here: the model goes on from what it said.
+
+    Args:
+        tokenizer: With a chat template.
+    """
+
+    _SAID = "rlvr's assistant said this"
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self._ids: dict[tuple[str, str], list[int]] = {}
+
+    def ids(self, reply: Message, last_id: int | None) -> list[int]:
+        """The tokens from the end of a turn up to where the next begins.
+
+        Args:
+            reply: A message of a `user` or `tool`.
+            last_id: The last token of the turn; where it ended the turn, its end is not written again.
+
+        Raises:
+            UserError: The chat template takes no such message, or loses it.
+        """
+        key = reply["role"], reply["content"]
+        if key not in self._ids:
+            self._ids[key] = self.tokenizer.encode(self._text(reply), add_special_tokens=False)
+        ids = self._ids[key]
+        has_ended = last_id is not None and (last_id == ids[0] or last_id in self.tokenizer.all_special_ids)
+        return ids[1:] if has_ended and ids[0] in self.tokenizer.all_special_ids else list(ids)
+
+    def _text(self, reply: Message) -> str:
+        messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": self._SAID}, reply]
+        try:
+            whole = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # Jinja's errors and those that a template raises itself
+            raise UserError(
+                f"the model's chat template takes no reply of the role {reply['role']!r} ({one_line(error)}): choose "
+                "another role in the environment's options, or another model"
+            ) from None
+        _, said, after = whole.partition(self._SAID)
+        if not said or not after or reply["content"].strip() not in after:
+            raise UserError(f"the model's chat template loses a reply of the role {reply['role']!r}: {after[:80]!r}")
+        return after
 
 
 def end_of_turn_ids(model: Any, tokenizer: Any) -> list[int]:

@@ -64,15 +64,20 @@ class TraceRow:
         step: The optimizer step that it was sampled for, from 1; 0 in an evaluation.
         group: The number of its group within the step; `sample` is its number within the group.
         attempt: How often the group had been sampled before in this step.
-        task: The row of the environment; `messages` the prompt; `turns` what followed in more than one turn.
-        logprobs: Of each token, in nats, as the sampler drew it.
+        task: The row of the environment; `messages` the prompt.
+        turns: Of an episode of several turns each message that followed the prompt, with `tokens`, where its tokens
+            begin and end among all; those of a reply hold the chat template's marks around it. The completion is what
+            the assistant said, turn after turn, a line break between them.
+        logprobs: Of each token, in nats, as the sampler drew it; null of one that the environment said.
         entropies: Of what each token was drawn from, in nats; where recorded.
         alternatives: For each token the likeliest others that it could have been, as (id, log-prob) pairs, likeliest
             first; where recorded.
         reward: The total; `None` where a part failed or none applied.
         success: Whether it solved the task; `None` where that could not be said.
         kept: Whether it took part in the update; `why_not_kept` says why it did not.
-        finish_reason: `stop` where the model ended its turn, `length` where the budget was used up.
+        finish_reason: `stop` where the model ended its turn (of several: where the environment ended the episode),
+            `length` where the budget of tokens was used up, `turns` where that of turns was, `error` where the
+            environment could not reply.
         policy_version: Optimizer steps of its stage behind the weights that it was sampled from; `None` where unknown.
         sample_s, reward_s: Seconds it took to sample, and to score.
     """
@@ -90,7 +95,7 @@ class TraceRow:
     gold: str
     completion: str
     token_ids: Sequence[int]
-    logprobs: Sequence[float]
+    logprobs: Sequence[float | None]
     finish_reason: str
     parts: dict[str, float | None]
     errors: dict[str, str]
@@ -104,7 +109,7 @@ class TraceRow:
     time: float
     attempt: int = 0
     turns: Sequence[Any] | None = None
-    entropies: Sequence[float] | None = None
+    entropies: Sequence[float | None] | None = None
     alternatives: Sequence[Sequence[tuple[int, float]]] | None = None
     info: dict[str, Any] = field(default_factory=dict)
     advantage: float | None = None
@@ -123,8 +128,14 @@ def _as_columns(row: TraceRow) -> dict[str, Any]:
         columns[name] = None if columns[name] is None else json.dumps(columns[name], default=str)
     columns["parts"] = [(writable(name), value) for name, value in row.parts.items()]
     columns["errors"] = [(writable(name), writable(error)) for name, error in row.errors.items()]
-    columns["completion_tokens"] = len(row.token_ids)
+    columns["completion_tokens"] = _num_own_tokens(row)
     return columns
+
+
+def _num_own_tokens(row: TraceRow) -> int:
+    """Tokens that the model said."""
+    spans = [turn["tokens"] for turn in row.turns or () if turn["role"] == "assistant" and "tokens" in turn]
+    return sum(end - start for start, end in spans) if spans else len(row.token_ids)
 
 
 def writable(text: str) -> str:
