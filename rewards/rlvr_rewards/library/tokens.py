@@ -15,9 +15,9 @@ from rlvr_rewards.functions import penalty, reward
 from rlvr_rewards.pieces import num_tokens_of
 
 EXAMPLES = {
-    "cosine_length": Example("<answer>7</answer>", {"num_tokens": 0}),
-    "budget_left": Example("<answer>7</answer>", {"num_tokens": 100, "token_budget": 2000}),
-    "budget_missed": Example("<answer>7</answer>", {"num_tokens": 100, "token_budget": 100}),
+    "cosine_length": Example(""),
+    "budget_left": Example("<answer>7</answer>", {"token_budget": 2000}),
+    "budget_missed": Example("<answer>7</answer>", {"token_budget": 8}),
 }
 
 

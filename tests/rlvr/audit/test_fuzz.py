@@ -1,5 +1,6 @@
 """benchmarks/fuzz.py on few texts: nothing falls over, everything is read at times, and a faulty reader is caught."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from rlvr.audit.hostile import hostile_text
 from rlvr_envs import ENVIRONMENTS
 from rlvr_envs.seeds import derive_random
 from rlvr_rewards import reward
+from rlvr_rewards.catalogue import REWARDS
 from rlvr_rewards.discovery import load_file
+from rlvr_rewards.outside import outside_of
 
 fuzz = load_file(Path(__file__).parents[3] / "benchmarks" / "fuzz.py")
 GOLD = "<think>3+4</think><answer>7</answer>"
@@ -19,8 +22,20 @@ def test_nothing_falls_over_and_everything_is_read_at_times():
     fuzz.run(targets, num=500, seed=1)
     assert [fault for target in targets for fault in target.faults] == []
     assert all(target.num_texts == 500 for target in targets)
-    # nothing but `exact_text` wants words that damage leaves alone only now and then
-    assert [t.name for t in targets if not t.num_read and "exact_text" not in t.name and "choice" not in t.name] == []
+    assert [target.name for target in targets if not target.num_read] == []
+
+
+def test_every_reward_is_fuzzed_but_those_that_rest_on_something_outside():
+    names = {target.name.partition(",")[0] for target in fuzz.targets()}
+    assert {name for name in REWARDS.names() if not outside_of(REWARDS.get(name))} <= names
+
+
+def test_what_runs_in_a_process_gets_fewer_texts_and_is_held_to_its_deadline(monkeypatch):
+    monkeypatch.setattr(fuzz, "MOST_POOLED", 3)
+    slow = fuzz.Target("mine", lambda text: time.sleep(0.3) is None, pooled_s=-0.8)
+    for _ in range(5):
+        slow.feed(GOLD)
+    assert slow.num_texts == 3 and "took 0.3" in slow.faults[0]
 
 
 def test_every_environment_and_tier_is_fuzzed():
