@@ -92,6 +92,11 @@ ALGORITHMS = {
         },
     ),
     "vespo": Algorithm(_PAPER + "2602.10693", {"loss_type": "vespo", "scale_rewards": "group", "beta": 0.0}),
+    "gdpo": Algorithm(
+        _PAPER + "2601.05242",
+        {"multi_objective_aggregation": "normalize_then_sum", "loss_type": "grpo", "epsilon": 0.2, "beta": 0.0},
+        differs="no KL; its reward of parts that count only with others is written in the reward: a & b",
+    ),
     "rloo": Algorithm(
         _PAPER + "2402.14740",
         {"loss_type": "luspo", "importance_sampling_level": "token", "scale_rewards": "none", "beta": 0.0},

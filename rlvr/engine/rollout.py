@@ -12,6 +12,7 @@ from typing import Any
 
 from numpy import float32
 
+from rlvr.engine.objectives import EARNED, Objectives
 from rlvr.engine.sampling import Completion, FinishReason, Request
 from rlvr.models.chat import completion_of
 from rlvr.score_stream import judge
@@ -43,6 +44,7 @@ class Rollout:
         solved: Whether each completion solves its task; `None` where the environment failed to say.
         infos: What else the environment says of each completion.
         reward_s: Seconds that scoring took of each completion's share.
+        objectives: What of the scores the advantages are made of.
     """
 
     origin: Origin
@@ -60,6 +62,7 @@ class Rollout:
     solved: list[bool | None] = field(default_factory=list)
     infos: list[dict[str, Any]] = field(default_factory=list)
     reward_s: list[float] = field(default_factory=list)
+    objectives: Objectives = field(default_factory=Objectives)
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -131,11 +134,18 @@ class Rollout:
         return {"turns": turns / len(episodes), "turns/cut_short": cut / len(episodes)}
 
     def without_variance(self) -> set[int]:
-        """The groups whose scored completions all earned the same, in TRL's float32: each has an advantage of 0."""
-        rewards: dict[int, set[float]] = {}
-        for group, score in zip(self.groups, self.scores, strict=True):
-            rewards.setdefault(group, set()).update([] if score.reward is None else [float(float32(score.reward))])
-        return {group for group, earned in rewards.items() if len(earned) < 2}
+        """The groups whose scored completions all earned the same, in TRL's float32: each has an advantage of 0.
+
+        Where each part is normalized by itself, those in which no part differs.
+        """
+        found: dict[int, list[EARNED]] = {group: [] for group in self.groups}
+        for group, score, earned in zip(self.groups, self.scores, self.earned(), strict=True):
+            found[group] += [] if score.reward is None else [earned]
+        return {group for group, rows in found.items() if not any(map(_differ, zip(*rows, strict=True)))}
+
+    def earned(self) -> list[EARNED]:
+        """Each completion's value of each objective."""
+        return [self.objectives.earned(score, task) for score, task in zip(self.scores, self.tasks, strict=True)]
 
     def passed(self) -> list[tuple[str, int, int]]:
         """Of each group the id of its task, how many of its completions solve it, and of how many that is known."""
@@ -223,6 +233,10 @@ def traced_turns(completion: Completion) -> list[dict[str, Any]] | None:
     """The turns of an episode as a trace has them: messages, each with the span of its tokens; `None` of one turn."""
     turns = completion.turns
     return [{"role": t.role, "content": t.content, "tokens": [t.start, t.end]} for t in turns] if turns else None
+
+
+def _differ(values: Sequence[float | None]) -> bool:
+    return len({float(float32(value)) for value in values if value is not None}) > 1
 
 
 def new_rollout(

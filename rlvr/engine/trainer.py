@@ -28,6 +28,7 @@ from trl.trainer.utils import split_tensor_dict
 from rlvr.engine.beside import in_thread
 from rlvr.engine.curriculum import Curriculum
 from rlvr.engine.dynamic_sampling import Example, FreshTasks, Refilled, refill
+from rlvr.engine.objectives import objectives_of
 from rlvr.engine.rollout import Origin, Rollout, new_rollout
 from rlvr.engine.sampling import Sampler, SamplingParams
 from rlvr.engine.score_means import score_means
@@ -76,7 +77,8 @@ class GroupTrainer(GRPOTrainer):
         warn: Callable[[str], None] = lambda line: None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(reward_funcs=reward, **kwargs)
+        self.objectives = objectives_of(reward, kwargs["args"].multi_objective_aggregation)
+        super().__init__(reward_funcs=self.objectives.columns(reward), **kwargs)
         self.score_beside, self.warn = score_beside, warn
         self.env, self.reward, self.traces, self.origin = env, reward, traces, origin
         self.make_sampler, self.params, self.savings, self.fresh_tasks = make_sampler, params, savings, fresh_tasks
@@ -113,10 +115,13 @@ class GroupTrainer(GRPOTrainer):
             inputs = [places[group] or example for group, example in zip(groups, inputs, strict=True)]
             batch = gather_object([example["task_id"] for example in inputs])
         before = batch[:first_row:group_size]
-        found = Refilled(inputs, new_rollout(inputs, groups, self.origin, step, before=before))
+        rollout = new_rollout(inputs, groups, self.origin, step, before=before)
+        rollout.objectives = self.objectives
+        found = Refilled(inputs, rollout)
         if self.fresh_tasks is not None:
             found = self._refilled(found, self.fresh_tasks.of_step(step))
         self._rollout = found.rollout
+        self.reward_weights = self.objectives.weights(self.state.global_step)
         output = super()._generate_and_score_completions(found.inputs)
         self._write_traces(found, output)
         if self.curriculum is not None:
@@ -222,11 +227,11 @@ class GroupTrainer(GRPOTrainer):
         self._warn_of_failures(rollout)
         for name, mean in score_means(rollout, self.env).items():
             self._log_metric(name, mean)
-        rewards_N = torch.tensor(
-            [torch.nan if score.reward is None else score.reward for score in rollout.scores],
+        rewards_NK = torch.tensor(
+            [[torch.nan if value is None else value for value in earned] for earned in rollout.earned()],
             device=self.accelerator.device,
         )
-        gathered: Any = self.accelerator.gather(rewards_N[:, None])
+        gathered: Any = self.accelerator.gather(rewards_NK)
         return gathered
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:

@@ -3,6 +3,7 @@
 import math
 import signal
 from threading import Event
+from typing import Any
 
 import pytest
 import torch
@@ -35,9 +36,13 @@ def make_stock(tiny_model, dataset, arguments):
             def _generate_single_turn(self, prompt_ids, *args, **kwargs):
                 return [next(dictated.ids) for _ in prompt_ids], None
 
+        reward_funcs: list[Any] = [ENV.reward]
+        if "multi_objective_aggregation" in changes:  # of its parts, correct and format
+            reward_funcs = [node for node in ENV.reward.walk() if node.name]
+            changes = {**changes, "reward_weights": [1.0, 0.2]}
         return Stock(
             model=load_model(str(tiny_model), ModelConfig()),
-            reward_funcs=ENV.reward,
+            reward_funcs=reward_funcs,
             args=arguments(**changes),
             train_dataset=dataset,
             processing_class=tokenizer,
