@@ -6,9 +6,10 @@ means and deviations and has an advantage of 0:
     group   A_i = (r_i - mean(r)) / (std(r) + 1e-4)              std with G - 1; GRPO (arXiv 2402.03300) in TRL
     none    A_i = r_i - mean(r)                                  Dr. GRPO (arXiv 2503.20783)
     batch   A_i = (r_i - mean(r)) / (std(r of the step) + 1e-4)  TRL's `scale_rewards = "batch"`
-    whiten  A_i of `group`, and then the same over the step      TRL's `multi_objective_aggregation`
+    whiten  A_i = (a_i - mean(a)) / (std(a) + 1e-4)              GDPO (arXiv 2601.05242): over the step, where
+            a_i = Σ_k w_k A_ik, and A_ik as in `group` of each part k of the sum that the reward is, with weight w_k
 
-Rewards are rounded to float32 first, as TRL's are. A group whose rewards are all equal has advantages of exactly 0.
+Rewards are rounded to float32 first, as TRL's are. A group in which none of them differs has advantages of exactly 0.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from rlvr.engine.algorithms import ALGORITHMS
+from rlvr.rescore.scoring import Earned
 from rlvr.traces.columns import Floats, means
 
 _EPSILON = 1e-4
@@ -56,26 +58,35 @@ def scaling_of(settings: Mapping[str, Any]) -> Scaling:
     return Scaling({True: "group", False: "none"}.get(said, said))
 
 
-def advantages(rewards_B: Floats, groups_B: np.ndarray, num_groups: int, scaling: Scaling) -> Floats:
+def advantages(earned: Earned, groups_B: np.ndarray, num_groups: int, scaling: Scaling) -> Floats:
     """The advantage of each completion.
 
     Args:
-        rewards_B: NaN where there is none.
+        earned: What it is made of: the total, or for `whiten` the parts of the sum.
         groups_B: The number of each completion's group, from 0.
         num_groups: How many groups there are.
         scaling: See above; for one that `needs_step` the completions are those of a whole step.
     """
+    every_B = np.zeros_like(groups_B)
+    if scaling is Scaling.WHITEN:
+        return _whitened(earned, groups_B, num_groups)
+    (rewards_B,) = earned.columns
     centred_B = centred(rewards_B, groups_B, num_groups)
     if scaling is Scaling.NONE:
         return centred_B
-    every_B = np.zeros_like(groups_B)
     if scaling is Scaling.BATCH:
         return _scaled(centred_B, rewards_B, every_B, 1)
-    scaled_B = _scaled(centred_B, rewards_B, groups_B, num_groups)
-    if scaling is Scaling.GROUP:
-        return scaled_B
-    known_B = np.where(np.isnan(rewards_B), np.nan, scaled_B)
-    return _scaled(np.nan_to_num(known_B - means(known_B, every_B, 1)[0]), known_B, every_B, 1)
+    return _scaled(centred_B, rewards_B, groups_B, num_groups)
+
+
+def _whitened(earned: Earned, groups_B: np.ndarray, num_groups: int) -> Floats:
+    sum_B = np.zeros(len(groups_B))
+    for values_B, weight in zip(earned.columns, earned.weights, strict=True):
+        sum_B += weight * _scaled(centred(values_B, groups_B, num_groups), values_B, groups_B, num_groups)
+    sum_B[np.isnan(earned.columns).all(axis=0)] = np.nan
+    every_B = np.zeros_like(groups_B)
+    found_B = _scaled(np.nan_to_num(sum_B - means(sum_B, every_B, 1)[0]), sum_B, every_B, 1)
+    return np.where(varies(earned, groups_B, num_groups)[1][groups_B], found_B, 0.0)
 
 
 def centred(rewards_B: Floats, groups_B: np.ndarray, num_groups: int) -> Floats:
@@ -96,14 +107,18 @@ def _scaled(centred_B: Floats, rewards_B: Floats, groups_B: np.ndarray, num_grou
     return np.where((counts > 1)[groups_B], centred_B / (std[groups_B] + _EPSILON), 0.0)
 
 
-def varies(rewards_B: Floats, groups_B: np.ndarray, num_groups: int) -> tuple[np.ndarray, np.ndarray]:
+def varies(earned: Earned, groups_B: np.ndarray, num_groups: int) -> tuple[np.ndarray, np.ndarray]:
     """For each group whether it has two rewards or more, and whether two of them differ: only then does it teach."""
-    rounded_B = rewards_B.astype(np.float32)
-    known_B = ~np.isnan(rounded_B)
-    low, high = np.full(num_groups, np.inf, np.float32), np.full(num_groups, -np.inf, np.float32)
-    np.minimum.at(low, groups_B[known_B], rounded_B[known_B])
-    np.maximum.at(high, groups_B[known_B], rounded_B[known_B])
-    return np.bincount(groups_B[known_B], minlength=num_groups) > 1, high > low
+    several, differs = np.zeros(num_groups, bool), np.zeros(num_groups, bool)
+    for values_B in earned.columns:
+        rounded_B = values_B.astype(np.float32)
+        known_B = ~np.isnan(rounded_B)
+        low, high = np.full(num_groups, np.inf, np.float32), np.full(num_groups, -np.inf, np.float32)
+        np.minimum.at(low, groups_B[known_B], rounded_B[known_B])
+        np.maximum.at(high, groups_B[known_B], rounded_B[known_B])
+        several |= np.bincount(groups_B[known_B], minlength=num_groups) > 1
+        differs |= high > low
+    return several, differs
 
 
 def any_of(rows_B: np.ndarray, groups_B: np.ndarray, num_groups: int) -> np.ndarray:
@@ -116,13 +131,13 @@ def reordered(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each group whether the order of its completions changed at all, and whether two of them swapped places.
 
-    The first is also true where a tie was made or broken. Completions that lack one of the rewards do not count.
+    The first is also true where a tie was made or broken. Completions without a value on one side do not count.
 
     >>> [each.tolist() for each in reordered(np.array([1.0, 0.5, 0.5]), np.array([0.0, 0.5, 0.5]), np.zeros(3, int), 1)]
     [[True], [True]]
     """
     known_B = ~(np.isnan(before_B) | np.isnan(after_B))
-    groups, before, after = groups_B[known_B], before_B[known_B].astype(np.float32), after_B[known_B].astype(np.float32)
+    groups, before, after = groups_B[known_B], before_B[known_B].round(6), after_B[known_B].round(6)
     changed = _ranks(before, groups) != _ranks(after, groups)
     order = np.lexsort((after, before, groups))
     falls = (np.diff(after[order]) < 0) & (np.diff(groups[order]) == 0)  # among equals `after` rises: a fall is a swap

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rlvr.rescore.advantages import Scaling, advantages, any_of, reordered, varies
-from rlvr.rescore.scoring import Scored
+from rlvr.rescore.scoring import Earned, Scored
 from rlvr.traces.columns import Floats
 
 _SAME = 1e-9
@@ -190,18 +190,19 @@ class Compared:
 
 def compare(scored: Scored, scaling: Scaling) -> Compared:
     """What the other reward does to a chunk."""
-    old_B, new_B = (_advantages(scored, rewards_B, scaling) for rewards_B in (scored.before_B, scored.after_B))
     groups_B, count = scored.groups_B, scored.num_groups
-    several, teach = zip(
-        *(varies(rewards_B, groups_B, count) for rewards_B in (scored.before_B, scored.after_B)), strict=True
-    )
+    sides = (scored.before, scored.after)
+    old_B, new_B = (_advantages(scored, side.earned, scaling) for side in sides)
+    several, teach = zip(*(varies(side.earned, groups_B, count) for side in sides), strict=True)
+    lacks_B = [np.where(np.isnan(side.rewards_B), np.nan, 0.0) for side in sides]
     part = any_of(~scored.replaced_B, groups_B, count)
     both = teach[0] & teach[1] & part
     sign = both & any_of(np.sign(old_B) != np.sign(new_B), groups_B, count)
     flips_B = np.sign(old_B) * np.sign(new_B) < 0
-    order, swapped = (both & found for found in reordered(scored.before_B, scored.after_B, groups_B, count))
+    moved = reordered(old_B + lacks_B[0], new_B + lacks_B[1], groups_B, count)
+    order, swapped = both & moved[0], both & moved[1]
     recorded_B = ~np.isnan(scored.recorded_B)
-    pairs_B = (part & (teach[0] | teach[1]))[groups_B] & ~np.isnan(scored.before_B) & ~np.isnan(scored.after_B)
+    pairs_B = (part & (teach[0] | teach[1]))[groups_B] & ~np.isnan(lacks_B[0] + lacks_B[1])
     a, b = old_B[pairs_B], new_B[pairs_B]
     groups = Groups(
         compared=int((part & (several[0] | several[1])).sum()),
@@ -232,30 +233,28 @@ def compare(scored: Scored, scaling: Scaling) -> Compared:
     )  # fmt: skip
 
 
-def _advantages(scored: Scored, rewards_B: Floats, scaling: Scaling) -> Floats:
-    """Those of groups that gave way are of their own alone, whatever the step's scaling: it never saw them."""
-    counts_B = ~scored.replaced_B
-    found_B = np.zeros(len(rewards_B))
+def _advantages(scored: Scored, earned: Earned, scaling: Scaling) -> Floats:
+    """Those of groups that gave way are 0 where the scaling is of a step: it never saw them."""
     if not scaling.needs_step:
-        return advantages(rewards_B, scored.groups_B, scored.num_groups, scaling)
-    found_B[counts_B] = advantages(rewards_B[counts_B], scored.groups_B[counts_B], scored.num_groups, scaling)
+        return advantages(earned, scored.groups_B, scored.num_groups, scaling)
+    counts_B, found_B = ~scored.replaced_B, np.zeros(len(scored.groups_B))
+    seen = Earned(tuple(values_B[counts_B] for values_B in earned.columns), earned.weights)
+    found_B[counts_B] = advantages(seen, scored.groups_B[counts_B], scored.num_groups, scaling)
     return found_B
 
 
 def _of_completions(scored: Scored) -> Change:
-    nothing_B = np.full(len(scored.before_B), np.nan)
-    names = dict.fromkeys([*scored.parts_before, *scored.parts_after])
+    before, after = scored.before, scored.after
+    nothing_B = np.full(len(before.rewards_B), np.nan)
+    names = dict.fromkeys([*before.parts, *after.parts])
     failed = [score.errors for score in scored.scores if score.errors]
     return Change(
-        num_rows=len(scored.before_B),
+        num_rows=len(before.rewards_B),
         num_errors=len(failed),
         errors=Counter(name for errors in failed for name in errors),
         first_error=next((": ".join(item) for errors in failed for item in errors.items()), ""),
-        reward=Moved.of(scored.before_B, scored.after_B),
-        parts={
-            name: Moved.of(scored.parts_before.get(name, nothing_B), scored.parts_after.get(name, nothing_B))
-            for name in names
-        },
+        reward=Moved.of(before.rewards_B, after.rewards_B),
+        parts={name: Moved.of(before.parts.get(name, nothing_B), after.parts.get(name, nothing_B)) for name in names},
     )
 
 

@@ -69,8 +69,11 @@ class Disagreement:
 def furthest(compared: Compared, count: int) -> list[Place]:
     """Of a chunk the groups whose completions move furthest, each with the one that does most."""
     scored = compared.scored
-    moved_B, reward_moved_B = np.abs(compared.new_B - compared.old_B), np.abs(scored.after_B - scored.before_B)
-    came_or_went_B = np.isnan(scored.after_B) != np.isnan(scored.before_B)
+    moved_B, reward_moved_B = (
+        np.abs(compared.new_B - compared.old_B),
+        np.abs(scored.after.rewards_B - scored.before.rewards_B),
+    )
+    came_or_went_B = np.isnan(scored.after.rewards_B) != np.isnan(scored.before.rewards_B)
     rows = np.flatnonzero(compared.counts_B & ((np.nan_to_num(reward_moved_B) > _LEAST) | came_or_went_B))
     moved_B, reward_moved_B = moved_B.round(6), np.nan_to_num(reward_moved_B)
     order = rows[np.lexsort((scored.sample_B[rows], -reward_moved_B[rows], -moved_B[rows], scored.groups_B[rows]))]
@@ -108,10 +111,10 @@ def _place(compared: Compared, row: int, size: tuple[float, float]) -> Place:
         sample=int(scored.sample_B[row]),
         shard=chunk.shards[chunk.shard_B[row]],
         row=int(chunk.row_B[row]),
-        rewards=(number(scored.before_B[row]), number(scored.after_B[row])),
+        rewards=(number(scored.before.rewards_B[row]), number(scored.after.rewards_B[row])),
         advantages=(float(compared.old_B[row]), float(compared.new_B[row])),
-        parts=(_at(scored.parts_before, row), dict(scored.scores[row].parts)),
-        siblings=(_numbers(scored.before_B[siblings]), _numbers(scored.after_B[siblings])),
+        parts=(_at(scored.before.parts, row), dict(scored.scores[row].parts)),
+        siblings=(_numbers(scored.before.rewards_B[siblings]), _numbers(scored.after.rewards_B[siblings])),
         teaches=(bool(compared.teaches_B[0][row]), bool(compared.teaches_B[1][row])),
         sign=bool(compared.sign_B[row]),
         order=bool(compared.order_B[row]),

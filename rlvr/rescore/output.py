@@ -29,13 +29,13 @@ order of advantages change in its group."""
 def rows_of(compared: Compared) -> pa.Table:
     """The rows of a chunk."""
     scored, chunk = compared.scored, compared.scored.chunk
-    count = len(scored.before_B)
+    count = len(scored.before.rewards_B)
     columns = {
         "stage": pa.repeat(chunk.stage, count),
         "split": pa.repeat(chunk.split, count),
         "step": pa.repeat(pa.scalar(chunk.step, pa.int32()), count),
         **{name: chunk.table[name] for name in ("group", "attempt", "sample", "task_id", "reward", "advantage")},
-        "new_reward": pa.array(scored.after_B, from_pandas=True),
+        "new_reward": pa.array(scored.after.rewards_B, from_pandas=True),
         "new_advantage": pa.array(compared.new_B),
         "new_parts": _maps((score.parts.items() for score in scored.scores), 0),
         "new_errors": _maps(

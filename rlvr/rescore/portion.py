@@ -1,5 +1,6 @@
 """A portion of a run's steps, scored and compared: the same in this process and in another."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,9 +11,10 @@ from rlvr.rescore.comparison import Change, Compared, compare
 from rlvr.rescore.disagreement import Place, furthest, the_most
 from rlvr.rescore.output import rows_of
 from rlvr.rescore.rows import chunks, step_of
-from rlvr.rescore.scoring import Scorer
+from rlvr.rescore.scoring import Rewards, Scorer
 from rlvr.rescore.source import Source
 from rlvr.traces.shards import Shard
+from rlvr_rewards import Reward
 
 StepKey = tuple[str, str, int]
 
@@ -37,16 +39,35 @@ class Job:
     top: int
     wants_rows: bool
 
-    def scorer(self) -> Scorer:
-        """Reads the reward; another process does so for itself.
-
-        Raises:
-            UserError: It cannot be read, or asks for what traces do not have.
-        """
-        return Scorer(self.source.rewards(self.reward, self.env))
-
     def scaling(self, stage: str) -> Scaling:
         return self.scalings.get(stage, Scaling.GROUP)
+
+
+class Scorers:
+    """The scorer of each stage: stages may have a reward of their own.
+
+    Args:
+        job: Says which.
+        given: A reward that is no text, for all stages.
+    """
+
+    def __init__(self, job: Job, given: Reward | None = None) -> None:
+        self._job, self._given = job, given
+        self._made: dict[tuple[str | None, bool], Scorer] = {}
+
+    def of(self, stage: str, split: str) -> Scorer:
+        """Reads the reward where it was not read yet; another process does so for itself.
+
+        Raises:
+            UserError: It cannot be read, asks for what traces do not have, or does not fit the stage's advantages.
+        """
+        job = self._job
+        key, parts_apart = job.source.key(stage, split), job.scaling(stage) is Scaling.WHITEN
+        if (key, parts_apart) not in self._made:
+            recorded = job.source.rewards(None, job.env, key) if parts_apart else None
+            given: Rewards | None = {None: self._given} if self._given else None
+            self._made[key, parts_apart] = Scorer(given or job.source.rewards(job.reward, job.env, key), recorded)
+        return self._made[key, parts_apart]
 
 
 @dataclass
@@ -74,18 +95,20 @@ class Portion:
             self.tables.append(rows_of(compared))
 
 
-def score_portion(shards: Sequence[Shard], job: Job, scorer: Scorer) -> Portion:
+def score_portion(shards: Sequence[Shard], job: Job, scorers: Scorers) -> Portion:
     """Scores and compares all completions of some shards.
 
     Raises:
-        UserError: No task of a step has a column that the reward needs.
+        UserError: The reward does not fit them.
     """
     found = Portion(changes={step_of(shard): Change() for shard in shards})
-    columns = (*scorer.columns, "task_id") if job.wants_rows else scorer.columns
+    needed = [scorers.of(shard.stage, shard.split).columns for shard in shards]
+    columns = list(dict.fromkeys(itertools.chain(*needed, ("task_id",) if job.wants_rows else ())))
 
     def is_whole(shard: Shard) -> bool:
         return job.scaling(shard.stage).needs_step
 
     for chunk in chunks(shards, columns, is_whole, found.problems.append):
-        found.add(compare(scorer(chunk), job.scaling(chunk.stage)), job)
+        scored = scorers.of(chunk.stage, chunk.split)(chunk)
+        found.add(compare(scored, job.scaling(chunk.stage)), job)
     return found

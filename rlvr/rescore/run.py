@@ -9,10 +9,9 @@ from typing import BinaryIO
 from rlvr.rescore.comparison import Change
 from rlvr.rescore.disagreement import Place, opened, the_most
 from rlvr.rescore.output import Output
-from rlvr.rescore.portion import Job, Portion, StepKey, score_portion
+from rlvr.rescore.portion import Job, Portion, Scorers, StepKey, score_portion
 from rlvr.rescore.result import Rescored, Stretch
 from rlvr.rescore.rows import work_of
-from rlvr.rescore.scoring import Scorer
 from rlvr.rescore.source import Source
 from rlvr.rescore.workers import in_order
 from rlvr.traces.shards import Shard
@@ -60,15 +59,16 @@ def rescore(
     text = reward if isinstance(reward, str) else None
     job = Job(source, text, env, source.scalings(), top, output is not None)
     is_text = reward is None or text is not None
-    scorer = job.scorer() if is_text else Scorer({None: lift(reward)})
+    scorers = Scorers(job, None if is_text else lift(reward))
+    waits = any(scorers.of(stage, split).waits for stage, split in dict.fromkeys((s.stage, s.split) for s in shards))
     stretch_of = _stretches(shards)
     changes: dict[Stretch, Change] = {}
     places: list[Place] = []
     problems: list[str] = []
     with ExitStack() as stack:
         rows = stack.enter_context(Output(output)) if output else None
-        beside = workers if is_text and not scorer.waits else 1
-        for done, portion in _scored(job, scorer, shards, beside, stack):
+        beside = workers if is_text and not waits else 1
+        for done, portion in _scored(job, scorers, shards, beside, stack):
             for key, change in portion.changes.items():
                 changes[stretch_of[key]] = changes.get(stretch_of[key], Change()) + change
             places = the_most([*places, *portion.places], top)
@@ -81,7 +81,7 @@ def rescore(
 
 
 def _scored(
-    job: Job, scorer: Scorer, shards: Sequence[Shard], workers: int, stack: ExitStack
+    job: Job, scorers: Scorers, shards: Sequence[Shard], workers: int, stack: ExitStack
 ) -> Iterator[tuple[int, Portion]]:
     """What each portion comes to, with how many shards are done by then."""
     portions = list(work_of(shards))
@@ -89,7 +89,7 @@ def _scored(
     if count > 1:
         found = stack.enter_context(in_order(job, portions, count))
     else:
-        found = (score_portion(portion, job, scorer) for portion in portions)
+        found = (score_portion(portion, job, scorers) for portion in portions)
     done = 0
     for portion, result in zip(portions, found, strict=True):
         done += len(portion)

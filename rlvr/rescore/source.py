@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,12 +79,20 @@ class Source:
         done = {entry["name"]: entry.get("config") or {} for entry in manifest_entries(self.run)}
         return {name: scaling_of(_settings(settings)) for name, settings in {**planned, **done}.items()}
 
-    def rewards(self, expression: str | None, env: str | None) -> dict[str | None, Reward]:
+    def key(self, stage: str, split: str) -> str | None:
+        """The stage whose own reward (`[stage.reward]`) its completions are paid by in training; else `None`."""
+        if self.run is None or split != "train":
+            return None
+        found = [each for each in self._config().stage if each.name == stage and getattr(each, "reward", None)]
+        return stage if found else None
+
+    def rewards(self, expression: str | None, env: str | None, key: str | None = None) -> dict[str | None, Reward]:
         """A reward in the place of the run's own, or that one, for each of its environments by its label.
 
         Args:
             expression: As `[reward]` of a config has it; `None`: as the run's has.
             env: In the place of the run's, as on a command line.
+            key: The stage whose own reward is meant; `None`: the run's.
 
         Raises:
             UserError: It names what there is not, or the run's environment is needed and cannot be made.
@@ -93,7 +102,7 @@ class Source:
             return {None: parse_reward(expression, made.part) if expression else made.reward}
         if self.run is None:
             return {None: self._without_environment(expression)}
-        return self._of_run(expression)
+        return self._of_run(expression, key)
 
     def _without_environment(self, expression: str | None) -> Reward:
         if expression is None:
@@ -105,25 +114,35 @@ class Source:
                 raise
             raise UserError(f"{error}; {self.path} does not say its environment: give --env for its parts") from None
 
-    def _of_run(self, expression: str | None) -> dict[str | None, Reward]:
+    def _of_run(self, expression: str | None, key: str | None) -> dict[str | None, Reward]:
         from rlvr.pipeline.run import environment_of, reward_of
+        from rlvr.pipeline.stage_reward import in_stage
 
+        assert self.run is not None
         config = self._config()
+        if key is not None:
+            config = in_stage(next(stage for stage in config.stage if stage.name == key), config)
         if expression is not None:
-            config = config.model_copy(update={"reward": config.reward.model_copy(update={"expression": expression})})
+            changed = config.reward.model_copy(update={"expression": expression})
+            config = config.model_copy(update={"reward": changed})
         try:
             env = environment_of(config)
         except UserError as error:
             if expression is None:
                 raise
             return {None: _in_library(expression, config, error)}
-        return {label: reward_of(config, each) for label, each in _by_label(env).items()}
+        return {label: reward_of(config, each, self.run / "models") for label, each in _by_label(env).items()}
 
     def _config(self) -> "RunConfig":
-        from rlvr.config.load import load_config
-
         assert self.run is not None
-        return load_config(str(self.run / "config.toml"))
+        return _loaded(self.run)
+
+
+@lru_cache(maxsize=4)
+def _loaded(run: Path) -> "RunConfig":
+    from rlvr.config.load import load_config
+
+    return load_config(str(run / "config.toml"))
 
 
 def _by_label(env: Environment) -> dict[str | None, Environment]:

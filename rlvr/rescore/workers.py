@@ -16,11 +16,10 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 
 from rlvr.failure import WorkError
-from rlvr.rescore.portion import Job, Portion, score_portion
-from rlvr.rescore.scoring import Scorer
+from rlvr.rescore.portion import Job, Portion, Scorers, score_portion
 from rlvr.traces.shards import Shard
 
-_held: list[tuple[Job, Scorer]] = []
+_held: list[tuple[Job, Scorers]] = []
 """Of a worker: what it scores with."""
 
 
@@ -60,7 +59,7 @@ def _results(pool: ProcessPoolExecutor, portions: Sequence[Sequence[Shard]], ahe
 def _prepare(job: Job) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the first one decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _held.append((job, job.scorer()))
+    _held.append((job, Scorers(job)))
 
 
 def _end_with_parent() -> None:
@@ -71,5 +70,4 @@ def _end_with_parent() -> None:
 
 
 def _score(portion: Sequence[Shard]) -> Portion:
-    job, scorer = _held[0]
-    return score_portion(portion, job, scorer)
+    return score_portion(portion, *_held[0])

@@ -6,46 +6,53 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlvr.rescore.advantages import Scaling, advantages, centred, reordered, scaling_of, varies
+from rlvr.rescore.scoring import Earned
 
 REWARDS = st.lists(st.sampled_from([0.0, 0.2, 0.5, 1.0, 1.2, np.nan]), min_size=8, max_size=8)
 
 
-def of_trl(rewards, scaling, group_size=4):
+def of_trl(columns, weights, scaling, group_size=4):
     """TRL's own lines (`GRPOTrainer._generate_and_score_completions`), with its own `nanstd`."""
     torch = pytest.importorskip("torch", reason="needs the train extra")
     nanstd = pytest.importorskip("trl.trainer.utils").nanstd
-    rewards = torch.tensor(rewards, dtype=torch.float32)
-    grouped = rewards.view(-1, group_size)
-    mean = torch.nanmean(grouped, dim=1).repeat_interleave(group_size)
-    std = nanstd(grouped, dim=1).repeat_interleave(group_size)
-    found = rewards - mean
-    if scaling is Scaling.BATCH:
-        found = found / (nanstd(rewards) + 1e-4)
-    elif scaling is Scaling.GROUP:
-        found = found / (std + 1e-4)
-    elif scaling is Scaling.WHITEN:
-        found = found / (std + 1e-4)
-        found = (found - torch.nanmean(found)) / (nanstd(found) + 1e-4)
+    rewards_per_func = torch.tensor(np.array(columns).T, dtype=torch.float32)
+    weights = torch.tensor(weights, dtype=torch.float32)
+    unscorable = torch.isnan(rewards_per_func).all(dim=1)
+    if scaling is Scaling.WHITEN:
+        grouped = rewards_per_func.view(-1, group_size, len(columns))
+        found = (grouped - torch.nanmean(grouped, dim=1, keepdim=True)) / (nanstd(grouped, dim=1, keepdim=True) + 1e-4)
+        rewards = (found.view(-1, len(columns)) * weights).nansum(dim=1)
+        rewards[unscorable] = torch.nan
+        found = (rewards - torch.nanmean(rewards)) / (nanstd(rewards) + 1e-4)
+    else:
+        rewards = (rewards_per_func * weights).nansum(dim=1)
+        rewards[unscorable] = torch.nan
+        grouped = rewards.view(-1, group_size)
+        found = rewards - torch.nanmean(grouped, dim=1).repeat_interleave(group_size)
+        if scaling is Scaling.BATCH:
+            found = found / (nanstd(rewards) + 1e-4)
+        elif scaling is Scaling.GROUP:
+            found = found / (nanstd(grouped, dim=1).repeat_interleave(group_size) + 1e-4)
     return torch.nan_to_num(found, nan=0.0).numpy()
 
 
 @pytest.mark.parametrize("scaling", [Scaling.GROUP, Scaling.NONE, Scaling.BATCH, Scaling.WHITEN])
 @settings(deadline=None)  # the first example imports torch
-@given(rewards=REWARDS)
-def test_they_are_what_trl_computes(scaling, rewards):
+@given(rewards=REWARDS, others=REWARDS)
+def test_they_are_what_trl_computes(scaling, rewards, others):
     groups_B = np.repeat([0, 1], 4)
-    _, teaches = varies(np.array(rewards), groups_B, 2)
-    if scaling is Scaling.WHITEN and not teaches.all():
-        return  # TRL divides rounding by rounding there
-    ours = advantages(np.array(rewards), groups_B, 2, scaling)
-    theirs = of_trl(rewards, scaling)
+    columns, weights = ([rewards, others], [1.0, 0.5]) if scaling is Scaling.WHITEN else ([rewards], [1.0])
+    earned = Earned(tuple(map(np.array, columns)), tuple(weights))
+    _, teaches = varies(earned, groups_B, 2)
+    ours = advantages(earned, groups_B, 2, scaling)
+    theirs = of_trl(columns, weights, scaling)
     counts = teaches[groups_B]  # of a group without variance ours are exactly 0, as GroupTrainer makes TRL's
     assert np.allclose(ours[counts], theirs[counts], atol=2e-3)
     assert (ours[~counts] == 0).all()
 
 
 def test_the_hand_computed_numbers_of_a_group():
-    rewards, groups = np.array([1.0, 0.0, 0.0, 1.0]), np.zeros(4, int)
+    rewards, groups = Earned((np.array([1.0, 0.0, 0.0, 1.0]),)), np.zeros(4, int)
     assert np.allclose(advantages(rewards, groups, 1, Scaling.GROUP), [0.866, -0.866, -0.866, 0.866], atol=1e-3)
     assert advantages(rewards, groups, 1, Scaling.NONE).tolist() == [0.5, -0.5, -0.5, 0.5]
     assert centred(np.array([0.1 + 0.2, 0.3]), np.zeros(2, int), 1).tolist() == [0.0, 0.0]

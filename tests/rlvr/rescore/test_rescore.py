@@ -77,6 +77,16 @@ def test_the_scaling_of_the_stage_decides_what_advantages_are(make_run):
     assert new == pytest.approx([0.5, 0.707, 0.866], abs=1e-3)
 
 
+def test_parts_that_are_normalized_apart_teach_where_totals_are_equal(make_run):
+    groups = [[RIGHT, BARE_WRONG], [BARE, WRONG]]  # in the second: 1 + 0 and 0 + 1
+    found = rescore(make_run([groups], settings='algorithm = "gdpo"'), "exact_number + think_format")
+    assert found.scalings["grpo"] is Scaling.WHITEN
+    assert (found.total.groups.flat_before, found.total.groups.flat_after) == (0, 0)
+    assert found.total.groups.silenced == 0 and found.total.reward.changed == 2
+    with pytest.raises(UserError, match="has no name of its own"):
+        rescore(make_run([groups], settings='algorithm = "gdpo"', name="other"), "exact_number & think_format")
+
+
 def test_the_largest_disagreement_comes_first_with_what_was_said(make_run):
     found = rescore(make_run([[[RIGHT, WRONG], [RIGHT, BARE]], [[BARE, WRONG]]]), "think_format", top=2)
     first = found.disagreements[0]
@@ -149,6 +159,67 @@ def test_a_reward_gets_what_it_gets_in_training(make_run):
     found = rescore(make_run([[[RIGHT, BARE]], [[RIGHT, BARE]]], reward="think_format"), nosy)
     assert not found.total.first_error
     assert seen == [("3+4=?", "7", 1, 3, step) for step in (0, 0, 1, 1)]
+
+
+def test_an_episode_is_scored_by_its_turns_and_its_own_tokens(make_run):
+    @reward
+    def own(num_tokens: int, turns: list) -> float:
+        return float(num_tokens == 2 and [turn["role"] for turn in turns] == ["assistant", "tool", "assistant"])
+
+    turns = [("assistant", [0, 1]), ("tool", [1, 5]), ("assistant", [5, 6])]
+    said = [{"role": role, "content": "x", "tokens": span} for role, span in turns]
+    folder = make_run([])
+    TraceWriter(folder / "traces", "grpo", "train").write(1, [row(turns=said, token_ids=[*range(6)], reward=0.0)])
+    assert rescore(folder, own).total.reward.after == 1.0
+
+
+def test_what_never_came_is_not_scored(make_run):
+    folder = make_run([])
+    lost = row(completion="", errors={"request": "TimeoutError"}, split="test", step=0)
+    TraceWriter(folder / "traces", "grpo", "test").write(0, [lost])
+    total = rescore(folder, "think_format").total
+    assert (total.reward.num_after, total.num_errors, total.reward.changed) == (0, 0, 0)
+
+
+def test_each_of_several_environments_has_its_own_parts(make_run):
+    folder = make_run([])
+    env = '[[env]]\nname = "arithmetic"\n[[env]]\nname = "countdown"\n[[stage]]\nkind = "grpo"\n'
+    (folder / "config.toml").write_text(env)
+    task = {"numbers": [3, 4], "target": 7}
+    of_countdown = row(env="countdown", group=1, task=task, completion="<think>3+4</think><answer>3+4</answer>")
+    TraceWriter(folder / "traces", "grpo", "train").write(1, [row(), of_countdown])
+    found = rescore(folder, "success")
+    assert found.total.reward.sum_after == 2.0
+    assert rescore(folder).total.parts.keys() >= {"correct", "format", "target"}
+
+
+def test_a_run_whose_environment_is_gone_can_be_scored_by_the_library(make_run):
+    folder = make_run([[[RIGHT, WRONG]]])
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace('"arithmetic"', '"gone.py:Gone"'))
+    assert rescore(folder, "exact_number").total.reward.after == 0.5
+    with pytest.raises(UserError, match=r"unknown reward 'correct'.*environment.* cannot be made: gone.py"):
+        rescore(folder, "correct")
+
+
+def test_a_stage_with_a_reward_of_its_own_is_scored_by_it(make_run):
+    settings = '[stage.reward]\nexpression = "think_format"'
+    folder = make_run([[[RIGHT, BARE]]], reward="think_format", settings=settings)
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace('"think_format"', '"exact_number"', 1))
+    assert rescore(folder).total.reward.changed == 0
+
+
+def test_a_condition_on_the_task_is_no_missing_column(make_run):
+    def has_length(task):
+        return "length" in task
+
+    @reward
+    def brief(completion: str, length: int) -> float:
+        return 1.0
+
+    found = rescore(make_run([[[RIGHT, BARE]]]), parse_reward("exact_number") + brief.when(has_length))
+    assert found.total.num_errors == 0
 
 
 def test_a_weight_that_changes_in_training_is_that_of_the_step(make_run):
