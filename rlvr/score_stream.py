@@ -9,14 +9,14 @@ Not here: files and options (`rlvr.commands.score`).
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from rlvr_envs import Environment
 from rlvr_envs.seeds import is_json, kind_of
-from rlvr_rewards import Reward, UserError
+from rlvr_rewards import Reward, Score, UserError
 from rlvr_rewards.errors import one_line
 from rlvr_rewards.row import Completion
 
@@ -119,7 +119,22 @@ def score_record(
 
     Of a task with several turns, the assistant's count alone: the environment replies to them anew.
     """
-    score = environment.score(task, completion, reward, **known)
+    return _record(environment.score(task, completion, reward, **known), task, completion, environment)
+
+
+def score_records(
+    tasks: Sequence[dict[str, Any]],
+    completions: Sequence[Completion],
+    environment: Environment,
+    reward: Reward | None,
+    known: Sequence[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """What is said of several completions, as `score_record` says it of one; what waits is waited for together."""
+    scores = environment.score_batch(tasks, completions, reward, known)
+    return [_record(*each, environment) for each in zip(scores, tasks, completions, strict=True)]
+
+
+def _record(score: Score, task: dict[str, Any], completion: Completion, environment: Environment) -> dict[str, Any]:
     success, info, failed = judge(task, completion, environment)
     errors = {**score.errors, **failed}
     return {"reward": score.reward, "success": success, "parts": score.parts, "errors": errors, "info": info}

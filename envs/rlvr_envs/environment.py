@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 from rlvr_envs.seeds import content_id, derive_random, is_json, kind_of
 from rlvr_rewards import Reward, Score, UserError, reward
 from rlvr_rewards.catalogue import REWARDS
-from rlvr_rewards.row import Completion, completion_text
+from rlvr_rewards.row import ABSENT, Completion, completion_text
 
 Task = dict[str, Any]
 """One row: JSON values by column name. It may hold the gold answer; the messages never do."""
@@ -118,6 +118,27 @@ class Environment(ABC):
         """
         heard = completion if self.max_turns == 1 else self.episode(task, completion)
         return (reward or self.reward).score(heard, **{**task, "prompt": self.messages(task), **known})
+
+    def score_batch(
+        self,
+        tasks: Sequence[Task],
+        completions: Sequence[Completion],
+        reward: Reward | None = None,
+        known: Sequence[Mapping[str, Any]] | None = None,
+    ) -> list[Score]:
+        """What each completion earns on its task, as `score` says; what waits or hangs is computed beside each other.
+
+        Each is a group of its own. `known` holds, for each completion, what else is known of it.
+        """
+        heard = [
+            completion if self.max_turns == 1 else self.episode(task, completion)
+            for task, completion in zip(tasks, completions, strict=True)
+        ]
+        also = known or [{}] * len(tasks)
+        rows = [{**task, "prompt": self.messages(task), **more} for task, more in zip(tasks, also, strict=True)]
+        names = dict.fromkeys(name for row in rows for name in row)
+        columns = {name: [row.get(name, ABSENT) for row in rows] for name in names}
+        return (reward or self.reward).score_batch(heard, columns, groups=range(len(rows)))
 
     def part(self, name: str) -> Reward:
         """A reward that a config's expression may name: `success`, a part, a metric, or one of the library.

@@ -120,6 +120,9 @@ class Mixed(Environment):
     def info(self, task: Task, completion: Any) -> dict[str, Any]:
         return self._env(task).info(task[_TASK], completion)
 
+    def episode(self, task: Task, completion: Completion | Sequence[str]) -> list[Message]:
+        return self._env(task).episode(task[_TASK], completion)
+
     def difficulty(self, task: Task) -> float | None:
         return self._env(task).difficulty(task[_TASK])
 
@@ -127,6 +130,23 @@ class Mixed(Environment):
         reward = reward or self.reward
         own = reward.rewards[task[_ENV]] if isinstance(reward, MixedReward) else reward
         return self._env(task).score(task[_TASK], completion, own, **known)
+
+    def score_batch(
+        self,
+        tasks: Sequence[Task],
+        completions: Sequence[Completion],
+        reward: Reward | None = None,
+        known: Sequence[Mapping[str, Any]] | None = None,
+    ) -> list[Score]:
+        reward, also = reward or self.reward, known or [{}] * len(tasks)
+        found: dict[int, Score] = {}
+        for member in self.members:
+            rows = [row for row, task in enumerate(tasks) if task[_ENV] == member.label]
+            own = reward.rewards[member.label] if isinstance(reward, MixedReward) else reward
+            its_own = [tasks[row][_TASK] for row in rows]
+            scores = member.env.score_batch(its_own, [completions[row] for row in rows], own, [also[r] for r in rows])
+            found.update(zip(rows, scores, strict=True))
+        return [found[row] for row in range(len(tasks))]
 
     def baselines(self) -> dict[str, Baseline]:
         first, *others = (member.env.baselines() for member in self.members)

@@ -14,7 +14,7 @@ from rlvr.engine.sampling import FinishReason
 from rlvr.evaluation.metrics import OURS, is_number, pass_ks
 from rlvr.evaluation.policy import Answer, Policy
 from rlvr.evaluation.statistics import pass_at_k
-from rlvr.score_stream import score_record
+from rlvr.score_stream import score_records
 from rlvr.traces.schema import TraceRow
 from rlvr.traces.store import TraceWriter
 from rlvr_envs import Environment, Task
@@ -135,14 +135,15 @@ def _evaluate(
     scored = _Scored(len(exam.tasks))
     for first, tasks in _chunks(exam):
         rows = []
-        for number, answers in enumerate(policy.answer(tasks, exam.num_samples), start=first):
-            for sample, answer in enumerate(answers):
-                started = time.perf_counter()
-                verdict = _verdict(exam.tasks[number], answer, exam)
-                reward_s = time.perf_counter() - started
-                scored.add(number, _metrics(verdict, answer))
-                scored.first_error = scored.first_error or _first_error(verdict)
-                rows.append(_trace_row(stage, exam, number, sample, answer, verdict, reward_s, policy_version))
+        groups = enumerate(policy.answer(tasks, exam.num_samples), start=first)
+        answered = [(number, sample, answer) for number, group in groups for sample, answer in enumerate(group)]
+        started = time.perf_counter()
+        verdicts = _verdicts([exam.tasks[number] for number, _, _ in answered], [each[2] for each in answered], exam)
+        reward_s = (time.perf_counter() - started) / max(1, len(answered))
+        for (number, sample, answer), verdict in zip(answered, verdicts, strict=True):
+            scored.add(number, _metrics(verdict, answer))
+            scored.first_error = scored.first_error or _first_error(verdict)
+            rows.append(_trace_row(stage, exam, number, sample, answer, verdict, reward_s, policy_version))
         write(rows)
         on_tasks(len(tasks))
     _add_pass_at_k(scored.values, exam.num_samples)
@@ -156,13 +157,15 @@ def _chunks(exam: Exam) -> Iterator[tuple[int, Sequence[Task]]]:
         yield first, exam.tasks[first : first + size]
 
 
-def _verdict(task: Task, answer: Answer, exam: Exam) -> dict[str, Any]:
-    """What is said of an answer; one that never came is an error, and scores nothing."""
-    verdict = score_record(task, answer.said, exam.env, exam.reward, _known(answer))
-    if not answer.failure:
-        return verdict
-    errors = {"request": answer.failure, **verdict["errors"]}
-    return {**verdict, "reward": None, "success": False, "errors": errors}
+def _verdicts(tasks: Sequence[Task], answers: Sequence[Answer], exam: Exam) -> list[dict[str, Any]]:
+    """What is said of each answer; one that never came is an error, and scores nothing."""
+    said, known = [answer.said for answer in answers], [_known(answer) for answer in answers]
+    verdicts = score_records(tasks, said, exam.env, exam.reward, known)
+    for answer, verdict in zip(answers, verdicts, strict=True):
+        if answer.failure:
+            errors = {"request": answer.failure, **verdict["errors"]}
+            verdict.update(reward=None, success=False, errors=errors)
+    return verdicts
 
 
 def _known(answer: Answer) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Evaluating a policy: what is counted, what errors do, what is traced, and what the tables say."""
 
+import time
 from dataclasses import dataclass
 from io import StringIO
 
@@ -230,3 +231,17 @@ class Counting(Scripted):
 
     def answer(self, tasks, num_samples):
         return [[Answer(self.texts.pop(0), 7, counted_tokens=9) for _ in range(num_samples)] for _ in tasks]
+
+
+@reward(runs="thread")
+def waits(completion: str) -> float:
+    """1.0, after a while."""
+    time.sleep(0.1)
+    return 1.0
+
+
+def test_rewards_that_wait_are_waited_for_together():
+    started = time.perf_counter()
+    found = evaluate("policy", Scripted(["a"] * 40), exam_of(num_tasks=20, num_samples=2, reward=waits))
+    assert time.perf_counter() - started < 2  # one after the other: 4 s
+    assert found.values["score"] == [[1.0, 1.0]] * 20
