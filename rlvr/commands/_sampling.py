@@ -15,6 +15,7 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--temperature", type=number_from_zero, default=1.0, help="0 is greedy (default 1)")
     add("--max-new-tokens", type=at_least(1), default=256, help="of one completion (default 256)")
+    add("--max-turns", type=at_least(1), help="of one episode, where the environment allows more")
     add("--min-new-tokens", type=at_least(0), default=0, help="before one may end (default 0)")
     add("--stop", action="append", default=[], metavar="TEXT", help="ends a completion; may be given again")
     add("--top-p", type=_share, default=1.0, help="keep the likeliest tokens with this mass (default 1: all)")
@@ -53,6 +54,7 @@ def sampling_params(args: argparse.Namespace) -> "SamplingParams":
         min_new_tokens=args.min_new_tokens,
         stop=tuple(args.stop),
         alternatives=args.record_alternatives,
+        max_turns=args.max_turns,
     )
 
 

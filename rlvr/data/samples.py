@@ -42,6 +42,7 @@ class Sample:
         reward: `None` where a part failed or none applied.
         success: Whether it solves the task; `None` where that could not be said.
         finished: Whether the model ended its turn itself.
+        turns: The episode after the prompt, where there are several turns; the text is then what the model said.
     """
 
     task_id: str
@@ -51,6 +52,12 @@ class Sample:
     reward: float | None
     success: bool | None
     finished: bool
+    turns: Sequence[Message] = ()
+
+    @property
+    def said(self) -> tuple[Message, ...]:
+        """What follows the prompt, as messages."""
+        return tuple(self.turns) or ({"role": "assistant", "content": self.text},)
 
 
 @dataclass(frozen=True)

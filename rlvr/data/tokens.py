@@ -2,19 +2,23 @@
 
 What is learned of a conversation:
 
-    completion   what follows the prompt, up to the end of the turn
+    completion   what follows the prompt, up to the end of the turn; of several turns, the assistant's
     assistant    every turn of the assistant's, as the template's `{% generation %}` marks them
     all          every token
 
-Of a plain text every token is learned, and the end-of-sequence token after it. Not here: cutting and packing, which are
+Of a plain text every token is learned, and the end-of-sequence token after it. A completion of several turns is put
+together turn by turn, as an episode is when it is sampled (`rlvr.engine.turns`): earlier turns keep their thoughts,
+whatever the template makes of a conversation that is over. Not here: cutting and packing, which are
 TRL's.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal
 
 from rlvr.data.forms import Example
+from rlvr.models.chat import Replies
 from rlvr_rewards.errors import UserError, one_line
 
 IGNORED = -100
@@ -51,6 +55,8 @@ def encode(example: Example, tokenizer: Any, learned: Learned, template: str | N
         ids = [*tokenizer(example.text)["input_ids"]]
         ids += [] if ids and ids[-1] == tokenizer.eos_token_id else [tokenizer.eos_token_id]
         return Tokens(ids, list(ids))
+    if learned == "completion" and _has_replies(example):
+        return _episode(example, tokenizer, template)
     try:
         whole = tokenizer.apply_chat_template(
             list(example.messages),
@@ -66,6 +72,32 @@ def encode(example: Example, tokenizer: Any, learned: Learned, template: str | N
     if all(label == IGNORED for label in labels):
         raise UserError(f"{example.where}: nothing of it would be learned with learn = {learned!r}: take the row out")
     return Tokens(ids, labels)
+
+
+def _has_replies(example: Example) -> bool:
+    """Whether somebody else speaks between the turns to be learned."""
+    roles = [message["role"] for message in example.messages[example.num_prompt :]]
+    return roles[:1] == ["assistant"] and set(roles) != {"assistant"}
+
+
+def _episode(example: Example, tokenizer: Any, template: str | None) -> Tokens:
+    """The tokens of a prompt and of the turns that follow it, of which the assistant's are learned."""
+    prompt, said = example.messages[: example.num_prompt], example.messages[example.num_prompt :]
+    replies = Replies(tokenizer)
+    try:
+        ids = tokenizer.apply_chat_template(
+            list(prompt), chat_template=template, add_generation_prompt=True, return_dict=False
+        )
+        labels = [IGNORED] * len(ids)
+        for is_own, turns in groupby(said, key=lambda message: message["role"] == "assistant"):
+            for text in ("\n".join(turn["content"] for turn in turns),) if is_own else ():
+                own = [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
+                ids, labels = [*ids, *own], [*labels, *own]
+            heard = [] if is_own else replies.ids(list(turns), ids[-1])
+            ids, labels = [*ids, *heard], [*labels, *[IGNORED] * len(heard)]
+    except Exception as error:  # Jinja's errors and those that a template raises itself
+        raise UserError(f"{example.where}: the chat template refuses it: {one_line(error)}") from None
+    return Tokens(list(ids), labels)
 
 
 def _learned_mask(

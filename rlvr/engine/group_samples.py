@@ -15,6 +15,7 @@ from rich.console import Console
 
 from rlvr.engine.rollout import Origin, new_rollout
 from rlvr.engine.sampling import MAX_ROWS, FinishReason, Sampler, SamplingParams
+from rlvr.engine.turns import sample_episodes
 from rlvr.models.chat import prompt_ids
 from rlvr.progress import progress_bar
 from rlvr.replacing import write_json
@@ -39,6 +40,7 @@ class Sampled:
     finish_reason: str
     reward: float | None
     success: bool | None
+    turns: list[dict[str, Any]] | None = None
 
     @property
     def finished(self) -> bool:
@@ -164,6 +166,7 @@ def read_groups(plan: GroupPlan) -> Iterator[list[Sampled]]:
         for row in table.to_pylist():
             number = row.pop("group")
             row["messages"] = json.loads(row["messages"])
+            row["turns"] = row["turns"] and json.loads(row["turns"])
             groups.setdefault(number, []).append(Sampled(**row))
         yield from groups.values()
 
@@ -175,7 +178,8 @@ def _sample_batch(plan: GroupPlan, step: int, sampler: Sampler, tokenizer: Any) 
     prompts = [
         prompt_ids(tokenizer, plan.env.messages(task)) for task in plan.batch(step) for _ in range(plan.group_size)
     ]
-    rollout.take(sampler.sample(rollout.requests(prompts), plan.params), prompts, tokenizer)
+    groups = sample_episodes(sampler, rollout.requests(prompts), plan.params, plan.env, rollout.asked(), tokenizer)
+    rollout.take(groups, prompts, tokenizer)
     rollout.score(plan.env, plan.reward)
     if all(score.errors for score in rollout.scores):
         name, error = next(iter(rollout.scores[0].errors.items()))

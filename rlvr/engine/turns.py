@@ -126,7 +126,7 @@ class _Row:
         if reply is None:
             self.finish = FinishReason.STOP
             return
-        self._add_reply(reply, replies.ids(reply, self.token_ids[-1] if self.token_ids else None))
+        self._add_reply(reply, replies.ids([reply], self.token_ids[-1] if self.token_ids else None))
 
     def completion(self) -> Completion:
         """The episode, once it is over."""

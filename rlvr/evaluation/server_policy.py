@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from rlvr.engine.sampling import Completion, FinishReason, SamplingParams
 from rlvr.evaluation.chat_server import ChatServer, Reply, parse_address
-from rlvr.evaluation.policy import Answer, answer_seeds
+from rlvr.evaluation.policy import Answer, answer_of, answer_seeds
 from rlvr.failure import WorkError
-from rlvr_envs import Environment, Task
+from rlvr_envs import Environment, Episode, Task
+from rlvr_envs.seeds import derive_seed
 
 
 def is_server(path: str) -> bool:
@@ -47,9 +48,8 @@ class ServerPolicy:
         Raises:
             WorkError: Not one request was answered.
         """
-        prompts = [self.env.messages(task) for task in tasks]
         seeds = [answer_seeds(self.env, task, self.split, self.seed, num_samples) for task in tasks]
-        jobs = [(prompt, seed) for prompt, group in zip(prompts, seeds, strict=True) for seed in group]
+        jobs = [(task, seed) for task, group in zip(tasks, seeds, strict=True) for seed in group]
         answers = self._ask(jobs)
         self.has_answered = self.has_answered or any(not answer.failure for answer in answers)
         if not self.has_answered:
@@ -62,26 +62,36 @@ class ServerPolicy:
         """Closes the connections."""
         self.server.close()
 
-    def _ask(self, jobs: Sequence[tuple[list[dict[str, str]], int]]) -> list[Answer]:
+    def _ask(self, jobs: Sequence[tuple[Task, int]]) -> list[Answer]:
         pool = ThreadPoolExecutor(self.server.address.concurrency)
         try:
             return list(pool.map(self._answer, jobs))
         finally:
             pool.shutdown(cancel_futures=True)  # Ctrl-C waits for the requests under way alone
 
-    def _answer(self, job: tuple[list[dict[str, str]], int]) -> Answer:
-        messages, seed = job
-        reply = self.server.ask(messages, self.params, seed)
-        return Answer(
-            text=reply.text,
-            seed=seed,
-            completion=_completion(reply),
-            num_prompt_tokens=reply.num_prompt_tokens,
-            counted_tokens=reply.num_tokens,
-            failure=reply.failure,
+    def _answer(self, job: tuple[Task, int]) -> Answer:
+        """An answer, asked for turn by turn; the budget of tokens is that of each turn, for nobody counts them here."""
+        task, seed = job
+        prompt, episode = self.env.messages(task), Episode(self.env, task, self.params.max_turns or 0)
+        replies: list[Reply] = []
+        while not episode.is_over and not (replies and (replies[-1].is_cut or replies[-1].failure)):
+            number = len(replies)
+            turn_seed = derive_seed(seed, turn=number) if number else seed
+            replies.append(self.server.ask([*prompt, *episode.turns], self.params, turn_seed))
+            if not replies[-1].failure:
+                episode.step(replies[-1].text)
+        is_single = self.env.max_turns == 1
+        return answer_of(
+            replies[-1].text if is_single else episode.turns,
+            seed,
+            completion=_completion(replies[-1], episode.truncated),
+            num_prompt_tokens=replies[0].num_prompt_tokens,
+            counted_tokens=sum(reply.num_tokens for reply in replies),
+            failure=replies[-1].failure,
         )
 
 
-def _completion(reply: Reply) -> Completion:
+def _completion(reply: Reply, is_truncated: bool) -> Completion:
     """Without tokens: a server gives text."""
-    return Completion([], [], FinishReason.LENGTH if reply.is_cut else FinishReason.STOP, 0.0)
+    ended = FinishReason.TURNS if is_truncated else FinishReason.STOP
+    return Completion([], [], FinishReason.LENGTH if reply.is_cut else ended, 0.0)

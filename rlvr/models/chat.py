@@ -32,37 +32,38 @@ class Replies:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        self._ids: dict[tuple[str, str], list[int]] = {}
+        self._ids: dict[tuple[tuple[str, str], ...], list[int]] = {}
 
-    def ids(self, reply: Message, last_id: int | None) -> list[int]:
+    def ids(self, replies: Sequence[Message], last_id: int | None) -> list[int]:
         """The tokens from the end of a turn up to where the next begins.
 
         Args:
-            reply: A message of a `user` or `tool`.
+            replies: Messages of a `user` or `tool`; mostly one.
             last_id: The last token of the turn; where it ended the turn, its end is not written again.
 
         Raises:
             UserError: The chat template takes no such message, or loses it.
         """
-        key = reply["role"], reply["content"]
+        key = tuple((reply["role"], reply["content"]) for reply in replies)
         if key not in self._ids:
-            self._ids[key] = self.tokenizer.encode(self._text(reply), add_special_tokens=False)
+            self._ids[key] = self.tokenizer.encode(self._text(replies), add_special_tokens=False)
         ids = self._ids[key]
         has_ended = last_id is not None and (last_id == ids[0] or last_id in self.tokenizer.all_special_ids)
         return ids[1:] if has_ended and ids[0] in self.tokenizer.all_special_ids else list(ids)
 
-    def _text(self, reply: Message) -> str:
-        messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": self._SAID}, reply]
+    def _text(self, replies: Sequence[Message]) -> str:
+        messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": self._SAID}, *replies]
+        role = replies[0]["role"]
         try:
             whole = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         except Exception as error:  # Jinja's errors and those that a template raises itself
             raise UserError(
-                f"the model's chat template takes no reply of the role {reply['role']!r} ({one_line(error)}): choose "
+                f"the model's chat template takes no reply of the role {role!r} ({one_line(error)}): choose "
                 "another role in the environment's options, or another model"
             ) from None
         _, said, after = whole.partition(self._SAID)
-        if not said or not after or reply["content"].strip() not in after:
-            raise UserError(f"the model's chat template loses a reply of the role {reply['role']!r}: {after[:80]!r}")
+        if not said or not after or any(reply["content"].strip() not in after for reply in replies):
+            raise UserError(f"the model's chat template loses a reply of the role {role!r}: {after[:80]!r}")
         return after
 
 

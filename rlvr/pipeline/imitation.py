@@ -153,7 +153,10 @@ class _Encoder:
 
         for example in examples[:_CHECKED_EXAMPLES]:
             check_rendering(self.start.path, self.start.tokenizer, example)
-        conversations = [example.messages for example in examples[:_CHECKED_EXAMPLES] if example.messages]
+        first = [example for example in examples[:_CHECKED_EXAMPLES] if example.messages]
+        conversations = [
+            example.messages[: example.num_prompt + 1] for example in first
+        ]  # the first turn that is learned
         check_template(self.start.path, self.start.tokenizer, conversations)
 
     def dataset(self, examples: Sequence[Example]) -> "Dataset":

@@ -78,6 +78,7 @@ def groups_plan(config: GroupsConfig, run: "Run", stage: str, round_number: int 
         min_new_tokens=config.min_new_tokens,
         stop=config.stop,
         alternatives=config.record_alternatives,
+        max_turns=config.max_turns,
     )
     batches = -(-config.num_tasks // max(1, rows_at_once(config) // config.group_size))
     return GroupPlan(

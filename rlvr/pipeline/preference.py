@@ -91,6 +91,7 @@ class PreferenceStage(TrainingStage):
             _check_data(config)
         else:
             check_groups(config, run)
+            _refuse_turns(config, run)
 
     @classmethod
     def check_processes(cls, config: PreferenceConfig) -> None:
@@ -214,3 +215,15 @@ def _preference(pair: Pair) -> Preference:
 
 def _columns(preference: Preference) -> dict[str, Any]:
     return {name: list(getattr(preference, name)) for name in ("prompt", "chosen", "rejected")}
+
+
+def _refuse_turns(config: PreferenceConfig, run: RunConfig) -> None:
+    """Refuses pairs of episodes: the losses of preferences would learn what the environment replies too."""
+    from rlvr.pipeline.run import environment_of
+
+    env = environment_of(run)
+    if env.max_turns > 1:
+        raise UserError(
+            f"stage {config.name}: {env.name} has several turns, and pairs are of one: take sft, rft or grpo, or give "
+            "pairs of one turn (data)"
+        )

@@ -17,7 +17,8 @@ class SamplingConfig(StageConfig):
     """What every stage has that samples.
 
     Attributes:
-        max_new_tokens: The token budget of one completion.
+        max_new_tokens: The token budget of one completion; of an episode of several turns of all of it, replies too.
+        max_turns: Turns of an episode at most, where the environment allows more.
         min_new_tokens: Tokens before which a completion does not end.
         stop: Strings that end a completion, and stay in it.
         sampler: What samples: `torch` (the default), `vllm`, `vllm-server`, or `auto`.
@@ -31,6 +32,7 @@ class SamplingConfig(StageConfig):
     without_effect: ClassVar[frozenset[str]] = frozenset({"servers", "server_timeout_s", "record_alternatives"})
 
     max_new_tokens: int = Field(default=64, ge=1)
+    max_turns: int | None = Field(default=None, ge=1)
     min_new_tokens: int = Field(default=0, ge=0)
     stop: tuple[str, ...] = ()
     sampler: SamplerName | None = None

@@ -171,6 +171,7 @@ def _evaluate(name: str, config: EvaluateStageConfig, exam: "Exam", run: "Run") 
         config.min_new_tokens,
         config.stop,
         config.record_alternatives,
+        config.max_turns,
     )
     model, sampler = run.model_of(name), config.sampler_settings(run.config.model.trust_remote_code)
     policy = load_policy(model, run.config.model, run.env, params, config.split, exam.seed, sampler, run.console.print)

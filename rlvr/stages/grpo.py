@@ -113,6 +113,7 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
             min_new_tokens=self.min_new_tokens,
             stop=self.stop,
             alternatives=self.record_alternatives,
+            max_turns=self.max_turns,
         )
 
     @property

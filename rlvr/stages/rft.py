@@ -125,7 +125,7 @@ class RFTStage(ImitationStage):
             opened = partial(_sampling_start, config, run, start, number)
             samples += [_sample(row) for rows in sampled_groups(plan, config, run, opened, label) for row in rows]
         kept, counts = verified(samples, _asked(run), config.max_per_task, config.min_reward)
-        read = [s for s in kept if reads_back(start.tokenizer, [*s.prompt, {"role": "assistant", "content": s.text}])]
+        read = [s for s in kept if reads_back(start.tokenizer, [*s.prompt, s.said[0]])]
         counts[Verdict.MERGED], counts[Verdict.KEPT], kept = len(kept) - len(read), len(read), read
         said = ", ".join(f"{verdict.replace('_', ' ')} {counts[verdict]}" for verdict in Verdict if counts[verdict])
         run.console.print(f"[dim]{label}: {said}[/]")
@@ -135,10 +135,7 @@ class RFTStage(ImitationStage):
                 "give easier tasks, a larger group_size or max_new_tokens, or set min_reward"
             )
         _record(run, config, kept, counts)
-        examples = [
-            Example(f"task {s.task_id}", (*s.prompt, {"role": "assistant", "content": s.text}), len(s.prompt))
-            for s in kept
-        ]
+        examples = [Example(f"task {s.task_id}", (*s.prompt, *s.said), len(s.prompt)) for s in kept]
         return Examples([examples], [None], len(examples))
 
 
@@ -166,6 +163,7 @@ def _sample(row: "Sampled") -> Sample:
         reward=row.reward,
         success=row.success,
         finished=row.finished,
+        turns=[{"role": turn["role"], "content": turn["content"]} for turn in row.turns or ()],
     )
 
 
@@ -189,9 +187,6 @@ def _asked(run: "Run") -> Asked:
 
 def _record(run: "Run", config: Round, kept: Sequence[Sample], counts: Counter[Verdict]) -> None:
     """Keeps what is learned, and how much was dropped for what."""
-    rows = (
-        {"prompt": s.prompt, "completion": [{"role": "assistant", "content": s.text}], "task_id": s.task_id}
-        for s in kept
-    )
+    rows = ({"prompt": s.prompt, "completion": list(s.said), "task_id": s.task_id} for s in kept)
     dropped = {f"dropped/{verdict}": counts[verdict] for verdict in Verdict if verdict is not Verdict.KEPT}
     record(run, config.of, rows, {"sampled": counts.total(), "kept": counts[Verdict.KEPT], **dropped})

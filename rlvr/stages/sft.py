@@ -12,6 +12,7 @@ from rlvr.data.sources import GOLDS, DataSource, DataSources, check_weights, des
 from rlvr.pipeline.imitation import Examples, ImitationConfig, ImitationStage
 from rlvr.pipeline.training_stage import Start
 from rlvr_rewards.errors import UserError
+from rlvr_rewards.row import turns_of
 
 if TYPE_CHECKING:
     from rlvr.pipeline.run import Run
@@ -73,10 +74,11 @@ def _of(source: DataSource, config: SFTStageConfig, run: "Run") -> Iterator[Exam
 
 def _golds(source: DataSource, config: SFTStageConfig, run: "Run") -> Iterator[Example]:
     for number, task in enumerate(run.env.rows("train", run.seed(stage=config.name)), start=1):
-        messages = (*run.env.messages(task), {"role": "assistant", "content": run.env.gold(task)})
+        prompt = run.env.messages(task)
+        said = [{"role": str(turn["role"]), "content": str(turn["content"])} for turn in turns_of(run.env.gold(task))]
         env, row = run.env.traced(task)
         channel = str(row.get(CHANNEL, source.channel or (env if env != run.env.name else "")))
-        yield Example(f"gold {number} of {run.env.name}", messages, len(messages) - 1, channel=channel)
+        yield Example(f"gold {number} of {run.env.name}", (*prompt, *said), len(prompt), channel=channel)
 
 
 def _refuse_plain_text(config: SFTStageConfig, example: Example) -> None:

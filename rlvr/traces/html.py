@@ -123,6 +123,7 @@ def _row(row: Row) -> dict[str, Any]:
         "why": "" if row.kept is not False else visible(row.why_not_kept or "not kept"),
         "completion": _shown(row.completion),
         "turns": [_message(turn) for turn in row.turns or ()],
+        "episode": bool(row.episode),
     }
 
 

@@ -41,8 +41,8 @@ class Row:
     completion: str = ""
     turns: list[Any] | None = None
     token_ids: list[int] | None = None
-    logprobs: list[float] | None = None
-    entropies: list[float] | None = None
+    logprobs: list[float | None] | None = None
+    entropies: list[float | None] | None = None
     finish_reason: str | None = None
     parts: dict[str, float | None] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
@@ -60,6 +60,13 @@ class Row:
     reward_s: float | None = None
     time: float | None = None
     alternatives: list[list[tuple[int, float]]] | None = None
+
+    @property
+    def episode(self) -> list[dict[str, Any]]:
+        """The turns, where what the assistant says in them is the completion; none where a turn is beside it."""
+        turns = [turn for turn in self.turns or () if isinstance(turn, dict) and isinstance(turn.get("content"), str)]
+        said = "\n".join(turn["content"] for turn in turns if turn.get("role") == "assistant")
+        return turns if turns and len(turns) == len(self.turns or ()) and said == self.completion else []
 
     @property
     def key(self) -> GroupKey:

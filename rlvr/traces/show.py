@@ -69,16 +69,25 @@ def _content(message: Any) -> Any:
 
 
 def _show_completion(to: Console, row: dict[str, Any]) -> None:
-    thought, answer = think_and_answer(row["completion"] or "")
-    if thought.strip():
-        _block(to, "think", thought, "dim")
-    _block(to, "answer", answer if answer.strip() else "(none)", "bold" if answer.strip() else "dim")
+    episode = row_of(row).episode
+    for turn in episode:
+        is_own = turn["role"] == "assistant"
+        _block(to, str(turn["role"]) if is_own else f"reply of {turn['role']}", turn["content"], "bold" * is_own)
+    if not episode:
+        _show_text(to, row["completion"] or "")
     for name, error in row["errors"].items():
         to.print(_safe(f"error in {name}: {error}", "red"), soft_wrap=True)
     if row["kept"] is False:
         to.print(_safe(f"not kept: {row['why_not_kept']}", "yellow"), soft_wrap=True)
     if row["info"] not in (None, "{}"):
         to.print(_safe(f"info {row['info']}", "dim"), soft_wrap=True)
+
+
+def _show_text(to: Console, completion: str) -> None:
+    thought, answer = think_and_answer(completion)
+    if thought.strip():
+        _block(to, "think", thought, "dim")
+    _block(to, "answer", answer if answer.strip() else "(none)", "bold" if answer.strip() else "dim")
 
 
 def _headline(row: dict[str, Any]) -> str:

@@ -143,8 +143,14 @@ def text_blocks(text: str, spans: Sequence[tuple[int, int, str]] = (), folded: b
     return blocks
 
 
-def turn_blocks(turns: Sequence[Any]) -> Iterable[Block]:
-    """What followed in more turns: who spoke, tool calls and the replies to them as such."""
+def turn_blocks(turns: Sequence[Any], own: Sequence[Sequence[Run]] = ()) -> Iterable[Block]:
+    """What followed in more turns: who spoke, tool calls and the replies to them as such.
+
+    Args:
+        turns: Chat messages.
+        own: The texts of the assistant's, in order, where they are shown otherwise than plain.
+    """
+    shown = iter(own)
     for number_, turn in enumerate(turns, start=1):
         role = str(turn.get("role", "turn")) if isinstance(turn, dict) else "turn"
         calls = turn.get("tool_calls") or [] if isinstance(turn, dict) else []
@@ -159,6 +165,7 @@ def turn_blocks(turns: Sequence[Any]) -> Iterable[Block]:
         )
         for call in calls if isinstance(calls, list) else []:
             runs += [("\n" if runs else "", "", -1), ("call ", "accent bold", -1), *safe_runs(_call(call), "accent")]
+        runs = list(next(shown, runs)) if role == "assistant" else runs
         label = "reply of a tool" if role == "tool" else role
         name = f" {turn['name']}" if isinstance(turn, dict) and turn.get("name") else ""
         yield Block(

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from rlvr.traces.rows import Row
 from rlvr.traces.text import counted, think_and_answer, visible
-from rlvr.tui.describe import MOST_CHARACTERS
+from rlvr.tui.describe import MOST_CHARACTERS, turn_blocks
 from rlvr.tui.glyphs import number
 from rlvr.tui.lines import Piece
 from rlvr.tui.prose import Block
@@ -31,20 +31,33 @@ class Heat(StrEnum):
 def shade(row: Row, token: int, heat: Heat) -> str:
     """The name of a token's shade; none where the sampler was sure, or nothing was recorded."""
     values = row.logprobs if heat == Heat.LOGPROB else row.entropies
-    if not values or token >= len(values):
+    found = values[token] if values and token < len(values) else None
+    if found is None:
         return ""
-    value, steps = (-values[token], _LOGPROB_STEPS) if heat == Heat.LOGPROB else (values[token], _ENTROPY_STEPS)
+    value, steps = (-found, _LOGPROB_STEPS) if heat == Heat.LOGPROB else (found, _ENTROPY_STEPS)
     step = sum(value >= least for least in steps)
     return f"heat{step}" if step else ""
 
 
 def heat_runs(row: Row, heat: Heat, spans: Sequence[tuple[int, int]]) -> Iterable[Block]:
-    """The thought and the answer as blocks, each token with its shade and its number."""
+    """The thought and the answer as blocks, or the turns, each of the model's tokens with its shade and its number."""
+    if row.episode:
+        yield from _turns(row, heat, spans)
+        return
     cut = len(think_and_answer(row.completion)[0])
     thought, answer = list(_runs(row, heat, spans, 0, cut)), list(_runs(row, heat, spans, cut, MOST_CHARACTERS))
     if thought:
         yield Block("think", [("think", "title"), (f"  {counted(cut, 'character')}", "faint")], thought)
     yield Block("answer", [("answer", "title")], answer or [("(none)", "faint", -1)])
+
+
+def _turns(row: Row, heat: Heat, spans: Sequence[tuple[int, int]]) -> Iterator[Block]:
+    own, at = [], 0
+    for turn in row.episode:
+        if turn["role"] == "assistant":
+            own.append(list(_runs(row, heat, spans, at, at + len(turn["content"]))))
+            at += len(turn["content"]) + 1
+    yield from turn_blocks(row.episode, own)
 
 
 def _runs(row: Row, heat: Heat, spans: Sequence[tuple[int, int]], start: int, stop: int) -> Iterator[Run]:
@@ -68,11 +81,10 @@ def token_line(row: Row, token: int, spans: Sequence[tuple[int, int]]) -> list[P
     start, end = spans[token] if token < len(spans) else (0, 0)
     text = _quoted(row.completion[start:end]) if end > start else "(not in the text)"
     pieces: list[Piece] = [(f"token {token + 1} of {len(row.token_ids or [])}  ", "dim"), (text, "bold")]
-    if row.logprobs and token < len(row.logprobs):
-        logprob = row.logprobs[token]
+    if row.logprobs and token < len(row.logprobs) and (logprob := row.logprobs[token]) is not None:
         pieces += [("  p ", "dim"), (number(math.exp(logprob)), "bold"), ("  log-prob ", "dim"), (number(logprob), "")]
-    if row.entropies and token < len(row.entropies):
-        pieces += [("  entropy ", "dim"), (number(row.entropies[token]), "")]
+    if row.entropies and token < len(row.entropies) and (entropy := row.entropies[token]) is not None:
+        pieces += [("  entropy ", "dim"), (number(entropy), "")]
     return pieces
 
 

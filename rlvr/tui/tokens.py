@@ -12,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from rlvr.traces.rows import Row
+
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _MOST_BYTES = 64 * 2**20
 
@@ -40,6 +42,29 @@ class Vocabulary:
                 at += len(piece.lstrip(b" "))
             ends.append(at)
         return _characters(data, ends) if at == len(data) else None
+
+
+def token_spans(found: Vocabulary, row: Row) -> list[tuple[int, int]] | None:
+    """For each token of a completion the characters of it that it wrote, none of them for what the environment said.
+
+    `None` where the tokens do not spell the text.
+    """
+    ids = row.token_ids or []
+    if not row.episode:
+        return found.spans(ids, row.completion)
+    spans: list[tuple[int, int]] = []
+    at = 0
+    for turn in row.episode:
+        first, end = turn.get("tokens") or (0, 0)
+        if turn["role"] != "assistant":
+            spans += [(at, at)] * (end - first)
+            continue
+        own = found.spans(ids[first:end], turn["content"])
+        if own is None:
+            return None
+        spans += [(at + start, at + stop) for start, stop in own]
+        at += len(turn["content"]) + 1  # the line break between two turns
+    return spans if len(spans) == len(ids) else None
 
 
 def vocabulary(run: Path | None, stage: str) -> Vocabulary | None:

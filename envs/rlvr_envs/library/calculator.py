@@ -154,6 +154,11 @@ class Calculator(GeneratedEnvironment):
         """`calls`: how often the calculator was asked."""
         return {"calls": sum(turn["role"] != "assistant" for turn in completion)}
 
+    def difficulty(self, task: Task) -> float:
+        """The digits of the numbers, over the most there can be."""
+        digits = sum(sign.isdigit() for sign in task["expression"])
+        return min(1.0, digits / (3 * len(str(self.largest))))
+
     def baselines(self) -> dict[str, Baseline]:
         return {"random": self._random_expression}
 

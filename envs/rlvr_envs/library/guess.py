@@ -113,6 +113,10 @@ class Guess(GeneratedEnvironment):
             low, high = (guess + 1, high) if task["number"] > guess else (low, guess - 1)
         return {"listened": open_ones / len(guesses) if guesses else 0.0, "turns": len(guesses)}
 
+    def difficulty(self, task: Task) -> float:
+        """The turns that halving takes, over those there are."""
+        return len(_halving(task)) / self.guesses
+
     def baselines(self) -> dict[str, Baseline]:
         return {"random": self._without_listening, "listening": self._listening}
 

@@ -26,7 +26,7 @@ from rlvr.tui.lines import Piece
 from rlvr.tui.prose import Block, Prose
 from rlvr.tui.rowpage import RowPage
 from rlvr.tui.session import Scope, Session
-from rlvr.tui.tokens import Vocabulary, vocabulary
+from rlvr.tui.tokens import Vocabulary, token_spans, vocabulary
 from rlvr.tui.wrap import safe_runs
 
 
@@ -133,7 +133,7 @@ class CompletionPage(RowPage):
     def _blocks(self, row: Row) -> Iterable[Block]:
         yield from prompt_blocks(row, self.folds.prompt)
         yield from self._completion_blocks(row)
-        if row.turns:
+        if row.turns and not row.episode:
             yield from turn_blocks(row.turns)
         yield Block("gold", [("answer beside gold", "title")], list(answer_runs(row)))
         if row.parts or row.errors:
@@ -149,6 +149,8 @@ class CompletionPage(RowPage):
             for block in heat_runs(row, self.heat, self._spans):
                 block.folded = block.name == "think" and self.folds.think
                 yield block
+        elif row.episode:
+            yield from turn_blocks(row.episode)
         else:
             yield from text_blocks(row.completion, self._hits(row), self.folds.think)
 
@@ -188,7 +190,7 @@ class CompletionPage(RowPage):
 
         def read(fetch: object) -> tuple[Vocabulary | None, list[tuple[int, int]] | None]:
             found = vocabulary(self.session.index.run, row.stage)
-            return found, found.spans(row.token_ids or [], row.completion) if found else None
+            return found, token_spans(found, row) if found else None
 
         def done(found: tuple[Vocabulary | None, list[tuple[int, int]] | None]) -> None:
             self._vocabulary, self._spans = found
@@ -211,7 +213,10 @@ class CompletionPage(RowPage):
         row, prose = self.row(), self.query_one(Prose)
         if self.heat == Heat.NONE or not row.token_ids:
             return
-        prose.to_token(max(0, min(prose.token + by, len(row.token_ids) - 1)))
+        token = max(0, min(prose.token + by, len(row.token_ids) - 1))
+        while not _is_own(row, token) and 0 < token < len(row.token_ids) - 1:  # past what the environment said
+            token += by or 1
+        prose.to_token(token)
         self.query_one("#token", Note).put(
             token_line(row, prose.token, self._spans or []),
             alternatives_line(row, prose.token, self._vocabulary),
@@ -244,6 +249,11 @@ class CompletionPage(RowPage):
         from rlvr.tui.pages.task import open_task
 
         open_task(self, self.session, self.row().task_id, self.row().stage)
+
+
+def _is_own(row: Row, token: int) -> bool:
+    """Whether the model said a token, so that something was recorded of it."""
+    return not row.logprobs or token >= len(row.logprobs) or row.logprobs[token] is not None
 
 
 def _origin(row: Row) -> str:

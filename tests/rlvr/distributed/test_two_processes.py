@@ -149,6 +149,19 @@ def test_what_all_processes_run_into_is_said_once(started):
     assert done.stderr.count(refusal) == 1 and done.stderr.count("rlvr: ") == 1
 
 
+def test_episodes_of_unequal_numbers_of_turns_do_not_make_a_process_wait_for_ever(folder, started):
+    """Each process plays on until its own episodes are over; what ends a turn comes by chance."""
+    settings = ("steps=2", "max_new_tokens=90", 'stop=["e","1"]', "extra_groups=4")
+    others = ("env.name=guess", "env.largest=15", "env.guesses=4", "stage.sft.steps=1")
+    arguments = [*others, *(f"stage.one.{setting}" for setting in settings)]
+    done = started("turns", *(word for argument in arguments for word in ("--set", argument)), processes=2)
+    assert done.returncode == 0, done.stderr
+    rows = [row for row in _rows(folder / "turns/run") if row["stage"] == "one"]
+    turns = [sum(turn["role"] == "assistant" for turn in json.loads(row["turns"])) for row in rows]
+    assert len(rows) >= 2 * 16 and len(set(turns)) > 1
+    assert {shard.rank for shard in shards(folder / "turns/run/traces", "one")} == {0, 1}
+
+
 def _stages(run: Path) -> dict[str, str]:
     return {stage["name"]: stage["status"] for stage in json.loads((run / "manifest.json").read_text())["stages"]}
 

@@ -12,6 +12,8 @@ from datasets import Dataset
 from trl import GRPOTrainer
 
 from rlvr.config.schema import ModelConfig
+from rlvr.data.forms import Example
+from rlvr.data.tokens import IGNORED, encode
 from rlvr.engine.algorithms import ALGORITHMS
 from rlvr.engine.dynamic_sampling import FreshTasks
 from rlvr.engine.examples import examples
@@ -189,7 +191,7 @@ def test_an_environment_that_cannot_reply_is_an_error_of_that_episode(tokenizer,
 
 
 def test_a_turn_that_a_stop_string_ended_is_ended_by_the_template(tokenizer):
-    replies, reply = Replies(tokenizer), {"role": "user", "content": "higher"}
+    replies, reply = Replies(tokenizer), [{"role": "user", "content": "higher"}]
     ended, open_ = replies.ids(reply, tokenizer.eos_token_id), replies.ids(reply, tokenizer.encode("7")[0])
     assert open_ == [tokenizer.eos_token_id, *ended]
 
@@ -199,8 +201,8 @@ def test_a_template_that_knows_no_tools_is_refused_in_one_line(folder):
     refusing = "{% if message['role'] == 'tool' %}{{ raise_exception('no tools') }}{% endif %}{{ '<|im_start|>'"
     tokenizer.chat_template = tokenizer.chat_template.replace("{{ '<|im_start|>'", refusing, 1)
     with pytest.raises(UserError, match=r"takes no reply of the role 'tool' \(.*no tools\)"):
-        Replies(tokenizer).ids({"role": "tool", "content": "7"}, None)
-    assert Replies(tokenizer).ids({"role": "user", "content": "7"}, None)
+        Replies(tokenizer).ids([{"role": "tool", "content": "7"}], None)
+    assert Replies(tokenizer).ids([{"role": "user", "content": "7"}], None)
 
 
 def test_the_torch_sampler_plays_and_batches_do_not_matter(folder, tokenizer, tasks):
@@ -371,3 +373,28 @@ def test_dynamic_sampling_plays_other_tasks_in_the_place_of_equal_groups(make_ou
     rows = [row for shard in shards(tmp_path / "traces") for row in read_shard(shard.path).to_pylist()]
     assert sorted(row["attempt"] for row in rows) == [0] * 8 + [1] * 4
     assert all(row["turns"] for row in rows)
+
+
+# --- learning by imitation ---
+
+
+def test_sft_learns_of_gold_what_an_episode_of_the_same_turns_is(tokenizer, tasks):
+    task = tasks[1]
+    prompt, gold = ENV.messages(task), ENV.gold(task)
+    tokens = encode(Example("gold", (*prompt, *gold), len(prompt)), tokenizer, "completion")
+    (sampled,), _ = episodes(tokenizer, [task], [golds(task)])
+    asked = prompt_ids(tokenizer, prompt)
+    assert tokens.ids == [*asked, *sampled.token_ids]
+    own = [IGNORED] * len(asked) + [
+        token if is_own else IGNORED for token, is_own in zip(sampled.token_ids, sampled.own, strict=True)
+    ]
+    assert tokens.labels == own
+
+
+def test_two_replies_in_a_row_are_read_and_not_learned(tokenizer):
+    said = [("assistant", "one"), ("tool", "1"), ("user", "go on"), ("assistant", "two")]
+    messages = tuple({"role": role, "content": text} for role, text in [("user", "ask"), *said])
+    tokens = encode(Example("row", messages, 1), tokenizer, "completion")
+    learned = tokenizer.decode([label for label in tokens.labels if label != IGNORED])
+    assert learned == "one<|im_end|>two<|im_end|>"
+    assert tokenizer.decode(tokens.ids).count("<|im_start|>assistant") == 2

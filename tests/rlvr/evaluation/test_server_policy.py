@@ -196,3 +196,32 @@ def test_a_real_server_of_llama_cpp(tmp_path):
     of_server = measured(f"{server.listening_address}/v1?concurrency=2", "server.json")
     of_file = measured(str(tmp_path / "tiny-F32.gguf"), "file.json")
     assert of_server == of_file
+
+
+def test_an_episode_is_asked_for_turn_by_turn(serve):
+    env = make("guess?largest=15&guesses=4")
+    task = {"high": 15, "number": 12}
+
+    def halving(number, body):
+        told = [message["content"] for message in body["messages"][1:] if message["role"] == "user"]
+        low, high = 1, 15
+        for reply in told:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if reply == "higher" else (low, middle - 1)
+        return said(f"<guess>{(low + high) // 2}</guess>")
+
+    server, address = serve(halving)
+    policy = ServerPolicy(f"{address}?concurrency=1", env, SamplingParams(20), "test", 0)
+    ((answer,),) = policy.answer([task], 1)
+    assert list(answer.turns) == env.gold(task) and env.success(task, answer.turns)
+    assert [len(body["messages"]) for body in server.bodies] == [1, 3]
+    assert server.bodies[0]["seed"] != server.bodies[1]["seed"]
+    assert (answer.counted_tokens, answer.num_prompt_tokens) == (14, 11)
+
+
+def test_a_server_that_fails_within_an_episode_is_an_error_of_it(serve):
+    _, address = serve(lambda _, body: said("<guess>1</guess>") if len(body["messages"]) == 1 else (400, {}))
+    policy = ServerPolicy(f"{address}?concurrency=1", make("guess?largest=15&guesses=4"), SamplingParams(20), "test", 0)
+    (found,), (failed,) = policy.answer([{"high": 15, "number": 1}, {"high": 15, "number": 12}], 1)
+    assert (found.failure, len(found.turns)) == ("", 1)
+    assert failed.failure.startswith("HTTP 400") and len(failed.turns) == 2
