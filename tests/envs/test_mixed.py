@@ -87,6 +87,20 @@ def test_a_group_with_an_error_drops_none_of_another_environment():
     assert [score.reward for score in scores] == [None, None, 1.0, 1.0]
 
 
+def test_one_of_several_turns_stands_beside_one_of_a_single_turn():
+    both = Mixed((Member("sums", make("arithmetic")), Member("calc", make("calculator"))))
+    sums, calc = (next(stream) for stream in both.streams("train", 0).values())
+    assert both.max_turns == make("calculator").max_turns
+    for row in (sums, calc):
+        gold = both.gold(row)
+        assert both.success(row, both.heard(row, gold)) is True
+        assert not both.score(row, gold).errors
+    assert both.reply(sums, [{"role": "assistant", "content": both.gold(sums)}]) is None
+    asks = {"role": "assistant", "content": "<calc>2+3</calc>"}
+    assert both.reply(calc, [asks])["content"] == "5"
+    assert both.reply(calc, [asks] * both.max_turns) is None
+
+
 def test_what_cannot_be_mixed_is_refused(both):
     with pytest.raises(UserError, match="two environments or more"):
         Mixed((Member("sums", make("arithmetic")),))
