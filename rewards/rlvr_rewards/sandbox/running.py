@@ -38,7 +38,9 @@ def call_function(
     *,
     backend: Backend | None = None,
 ) -> Outcome:
-    """Calls a function that the code defines once for each list of arguments, each time in a process of its own.
+    """Calls a function that the code defines once for each list of arguments.
+
+    The calls are made one after another in one process; where one of them ends it, the others go on in a new one.
 
     >>> call_function("def double(x): return 2 * x", "double", [[4], ["ab"]]).results[1].value
     'abab'
@@ -53,8 +55,9 @@ def call_function(
     Raises:
         UserError: No safe sandbox can be had here, or an argument is not plain.
     """
-    tests = [{"args": _plain(list(given))} for given in arguments]
-    return _run({"kind": "function", "code": code, "function": function}, tests, limits or Limits(), backend)
+    calls = [{"args": _plain(list(given))} for given in arguments]
+    request = {"kind": "function", "code": code, "function": function, "calls": calls}
+    return _run(request, [], len(calls), limits or Limits(), backend)
 
 
 def run_program(
@@ -70,7 +73,8 @@ def run_program(
     Raises:
         UserError: No safe sandbox can be had here.
     """
-    return _run({"kind": "program", "code": code}, [{"stdin": text} for text in inputs], limits or Limits(), backend)
+    tests = [{"stdin": text} for text in inputs]
+    return _run({"kind": "program", "code": code}, tests, len(tests), limits or Limits(), backend)
 
 
 def check_asserts(
@@ -135,7 +139,10 @@ def free_names(source: str) -> set[str]:
     return {node.id for node in names} - own - set(vars(builtins))
 
 
-def _run(request: dict[str, Any], tests: list[dict[str, Any]], limits: Limits, backend: Backend | None) -> Outcome:
+def _run(
+    request: dict[str, Any], tests: list[dict[str, Any]], num_tests: int, limits: Limits, backend: Backend | None
+) -> Outcome:
+    """One sandbox for a request and the tests that follow it, and what became of each of all its tests."""
     backend = backend or backends.backend()
     found: dict[int, Result] = {}
     with _slots, Sandbox(backend, limits) as sandbox:
@@ -148,16 +155,16 @@ def _run(request: dict[str, Any], tests: list[dict[str, Any]], limits: Limits, b
         while not refused and (line := sandbox.receive()) is not None:
             said = _read(line)
             index = said.get("i")
-            if isinstance(index, int) and 0 <= index < len(tests):
+            if isinstance(index, int) and 0 <= index < num_tests:
                 found.setdefault(index, _result(said))
         seconds = time.monotonic() - start
     if refused:
-        return replace(refused, results=(Result(refused.ending, None, refused.detail),) * len(tests), seconds=seconds)
-    if len(found) == len(tests):
-        return Outcome(Ending.RETURNED, tuple(found[i] for i in range(len(tests))), "", seconds)
+        return replace(refused, results=(Result(refused.ending, None, refused.detail),) * num_tests, seconds=seconds)
+    if len(found) == num_tests:
+        return Outcome(Ending.RETURNED, tuple(found[i] for i in range(num_tests)), "", seconds)
     ending, detail = sandbox.ending or Ending.EXITED, sandbox.detail
     missing = Result(Ending.NOT_RUN, None, f"{ending}: {detail}")
-    return Outcome(ending, tuple(found.get(i, missing) for i in range(len(tests))), detail, seconds)
+    return Outcome(ending, tuple(found.get(i, missing) for i in range(num_tests)), detail, seconds)
 
 
 def _loading(sandbox: Sandbox, what: str) -> Outcome | None:

@@ -327,9 +327,8 @@ def test_killing_the_parents_is_not_passing(backend):
             os.kill(1, signal.SIGINT)
             os.kill(os.getppid(), signal.SIGKILL)
     """
-    first, second = call_function(textwrap.dedent(code), "attempt", [[], []], LIMITS, backend=backend).results
-    assert first.value is None
-    assert second.ending is Ending.NOT_RUN and "crashed: SIGKILL" in second.detail
+    results = call_function(textwrap.dedent(code), "attempt", [[], []], LIMITS, backend=backend).results
+    assert [result.value for result in results] == [None, None]
     everybody = "import os\ndef attempt(): os.kill(-1, 9)"
     (result,) = call_function(everybody, "attempt", [[]], LIMITS, backend=backend).results
     assert result.value is None

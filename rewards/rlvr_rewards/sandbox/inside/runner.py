@@ -1,14 +1,16 @@
-"""Runs the stranger's code: loads it once, then each test in a process of its own, forked from there.
+"""Runs the stranger's code: loads it once, then its tests in processes forked from there.
 
 Nothing here is trusted, for the code shares these processes and can change whatever it likes. It need not be: what
 leaves is a claim ("on this input I gave that"), and the claim is compared with what was expected on the outside, which
-never comes in. A test that ends its process, changes the modules or fills the memory does so to itself alone.
+never comes in.
 
-The first line on the way in says what to load; each further line is a test, and `end` ends it. Each line on the way out
-says what became of one.
+Calls of a function that are all known beforehand run one after another in one process; where one of them ends it, the
+next begin in a new one. All other tests have a process each. The first line on the way in says what to load; each
+further line is a test, and `end` ends it. Each line on the way out says what became of one.
 """
 
 import json
+import mmap
 import os
 import resource
 import signal
@@ -70,6 +72,9 @@ def serve(wires: Wires, request: dict[str, Any], test_s: float) -> None:
         wires.send(loaded=False, **_raised(error))
         return
     wires.send(loaded=True)
+    if "calls" in request:
+        _in_turn(wires, request["calls"], lambda test: _call(names, request["function"], test), test_s)
+        return
     tests: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "function": lambda test: _call(names, request["function"], test),
         "program": lambda test: _run(code),
@@ -112,30 +117,50 @@ def _forked(wires: Wires, test: dict[str, Any], run: Callable[..., dict[str, Any
     if child == 0:
         _be_a_test(wires, test, run, printed, test_s)
     _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        wires.send(i=test["i"], **_killed(os.WTERMSIG(status)))
-    elif os.WEXITSTATUS(status) == _PRINTED and printed is not None:
+    if status == _PRINTED << 8 and printed is not None:
         printed.seek(0)
         wires.send(i=test["i"], ending="returned", value=to_json(printed.read().decode(errors="replace")))
-    elif os.WEXITSTATUS(status) != _WROTE:
-        detail = f"the process ended itself with status {os.WEXITSTATUS(status)}"
-        wires.send(i=test["i"], ending="exited", detail=detail)
+    elif status != _WROTE << 8:
+        wires.send(i=test["i"], **_ended(status))
     if printed is not None:
         printed.close()
+
+
+def _in_turn(wires: Wires, tests: list[dict[str, Any]], run: Callable[..., dict[str, Any]], test_s: float) -> None:
+    """Runs tests in one process, and in a new one after a test that has ended it."""
+    at = mmap.mmap(-1, 8)  # shared with the process that runs them: which one it is at
+    first = 0
+    while first < len(tests):
+        child = os.fork()
+        if child == 0:
+            for index in range(first, len(tests)):
+                at[:] = index.to_bytes(8, "little")
+                wires.send(i=index, **_outcome(run, tests[index], test_s))
+            os._exit(_WROTE)
+        _, status = os.waitpid(child, 0)
+        if status == _WROTE << 8:
+            return
+        first = max(first, int.from_bytes(at[:], "little"))
+        wires.send(i=first, **_ended(status))
+        first += 1
+
+
+def _outcome(run: Callable[..., dict[str, Any]], test: dict[str, Any], test_s: float) -> dict[str, Any]:
+    try:
+        _set_timers(test_s)
+        said = run(test)
+    except BaseException as error:
+        said = _raised(error)
+    _set_timers(0)
+    return said
 
 
 def _be_a_test(
     wires: Wires, test: dict[str, Any], run: Callable[..., dict[str, Any]], printed: Any, test_s: float
 ) -> NoReturn:
-    try:
-        if printed is not None:
-            _redirect(test["stdin"], printed.fileno())
-        _set_timers(test_s)
-        said = run(test)
-        sys.stdout.flush()
-    except BaseException as error:
-        said = _raised(error)
-    _set_timers(0)
+    if printed is not None:
+        _redirect(test["stdin"], printed.fileno())
+    said = _outcome(run, test, test_s)
     if printed is not None and said["ending"] == "returned":
         os._exit(_PRINTED)
     wires.send(i=test["i"], **said)
@@ -180,6 +205,7 @@ def _run(code: CodeType) -> dict[str, Any]:
     except SystemExit as stop:
         if stop.code not in (None, 0):
             return {"ending": "exited", "detail": f"exit with {str(stop.code)[:_DETAIL]}"}
+    sys.stdout.flush()
     return {"ending": "returned"}
 
 
@@ -200,7 +226,11 @@ def _raised(error: BaseException) -> dict[str, Any]:
     return {"ending": "raised", "detail": " ".join(said[:1000].split())[:_DETAIL]}
 
 
-def _killed(number: int) -> dict[str, Any]:
+def _ended(status: int) -> dict[str, Any]:
+    """What a process came to that has not said so itself."""
+    if os.WIFEXITED(status):
+        return {"ending": "exited", "detail": f"the process ended itself with status {os.WEXITSTATUS(status)}"}
+    number = os.WTERMSIG(status)
     if number in (signal.SIGPROF, signal.SIGALRM, signal.SIGXCPU):
         return {"ending": "timed_out", "detail": signal.strsignal(number)}
     if number == signal.SIGXFSZ:
