@@ -62,6 +62,7 @@ def rescore(
     scorers = Scorers(job, None if is_text else lift(reward))
     waits = any(scorers.of(stage, split).waits for stage, split in dict.fromkeys((s.stage, s.split) for s in shards))
     stretch_of = _stretches(shards)
+    progress(0, len(shards))
     changes: dict[Stretch, Change] = {}
     places: list[Place] = []
     problems: list[str] = []

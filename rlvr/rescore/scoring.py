@@ -106,7 +106,7 @@ class Scorer:
     @property
     def waits(self) -> bool:
         """Whether one of its functions brings processes or threads of its own."""
-        return any(getattr(node, "is_ahead", False) for reward in self._rewards.values() for node in reward.walk())
+        return any(reward.has_ahead for reward in self._rewards.values())
 
     def __call__(self, chunk: Chunk) -> Scored:
         """What the completions of a chunk earned and would earn.

@@ -4,6 +4,7 @@ from random import Random
 
 from rlvr.audit.case import Case
 from rlvr.audit.policy import policy
+from rlvr.audit.program import program_of
 
 
 @policy
@@ -45,9 +46,9 @@ def wrong_or_right(case: Case, random: Random) -> str:
 
 
 @policy
-def wrong_then_right_in_one(case: Case, random: Random) -> str:
-    """The wrong and the right answer on two lines of one."""
-    return case.form(f"{case.other}\n{case.answer}")
+def wrong_then_right_in_one(case: Case, random: Random) -> str | None:
+    """The wrong and the right answer on two lines of one; of two programs the second is what runs, and it is right."""
+    return None if program_of(case) else case.form(f"{case.other}\n{case.answer}")
 
 
 @policy
