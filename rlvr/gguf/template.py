@@ -32,6 +32,11 @@ class FileTokenizer:
             raise UserError(f"{model.path}: the file has no chat template: export the model again, from its folder")
 
     @property
+    def eos_token_id(self) -> int:
+        """The token that ends a turn, as the file says."""
+        return self.model.eos_id
+
+    @property
     def all_special_ids(self) -> list[int]:
         """The tokens that end a turn."""
         return self.model.end_ids

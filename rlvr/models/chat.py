@@ -48,8 +48,8 @@ class Replies:
         if key not in self._ids:
             self._ids[key] = self.tokenizer.encode(self._text(replies), add_special_tokens=False)
         ids = self._ids[key]
-        has_ended = last_id is not None and (last_id == ids[0] or last_id in self.tokenizer.all_special_ids)
-        return ids[1:] if has_ended and ids[0] in self.tokenizer.all_special_ids else list(ids)
+        ended_otherwise = last_id in self.tokenizer.all_special_ids and ids[0] == self.tokenizer.eos_token_id
+        return ids[1:] if last_id == ids[0] or ended_otherwise else list(ids)
 
     def _text(self, replies: Sequence[Message]) -> str:
         messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": self._SAID}, *replies]

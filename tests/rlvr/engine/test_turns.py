@@ -5,9 +5,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
+from pathlib import Path
 
 import pytest
 import torch
+import trl
 from datasets import Dataset
 from trl import GRPOTrainer
 
@@ -194,6 +196,17 @@ def test_a_turn_that_a_stop_string_ended_is_ended_by_the_template(tokenizer):
     replies, reply = Replies(tokenizer), [{"role": "user", "content": "higher"}]
     ended, open_ = replies.ids(reply, tokenizer.eos_token_id), replies.ids(reply, tokenizer.encode("7")[0])
     assert open_ == [tokenizer.eos_token_id, *ended]
+
+
+@pytest.mark.parametrize("name", ["qwen2_5", "qwen3", "gemma3", "llama3_1", "phi3", "glm4moe", "deepseekv3"])
+def test_a_reply_is_what_the_models_template_makes_of_it(folder, name):
+    tokenizer = load_tokenizer(folder, ModelConfig())
+    tokenizer.chat_template = (Path(trl.__file__).parent / f"chat_templates/{name}.jinja").read_text()
+    said = [{"role": "user", "content": "ask"}, {"role": "assistant", "content": "seven"}]
+    reply = {"role": "user", "content": "higher"}
+    whole = tokenizer.apply_chat_template([*said, reply], tokenize=False, add_generation_prompt=True)
+    put = tokenizer.decode(Replies(tokenizer).ids([reply], None))
+    assert whole == whole.partition("seven")[0] + "seven" + put
 
 
 def test_a_template_that_knows_no_tools_is_refused_in_one_line(folder):
