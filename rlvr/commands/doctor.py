@@ -46,6 +46,7 @@ def _abilities(found: "dict[str, list[Package]]", gpus: str) -> Iterator[tuple[s
             yield what, f"pip install {' '.join(lacking)}"
         else:
             yield what, "yes" if group != "train" or has_gpu else "yes, for small models: no GPU was found"
+    yield "rewards that run code", _guarded(_sandbox)
 
 
 def _guarded(probe: Callable[[], str]) -> str:
@@ -92,6 +93,19 @@ def _gpus() -> str:
         devices = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
         return ", ".join(f"{device.name} ({device.total_memory / 2**30:.0f} GiB)" for device in devices)
     return "Apple GPU (MPS)" if torch.backends.mps.is_available() else f"none that torch {torch.__version__} can use"
+
+
+def _sandbox() -> str:
+    """Which sandboxes passed their own test here; otherwise how to mend it."""
+    from rlvr_rewards import UserError
+    from rlvr_rewards.sandbox import Backend, backend, why_not
+
+    try:
+        used = backend()
+    except UserError as error:
+        return f"no: {error}"
+    others = [f"{other}: {why_not(other) or 'safe too'}" for other in Backend if other is not used]
+    return f"yes, in a sandbox made by {used} ({'; '.join(others)})"
 
 
 _NEEDS = {

@@ -24,7 +24,7 @@ class Ending(StrEnum):
     TOO_MUCH_OUTPUT = "too_much_output"
     """It printed too much, made a file too large or too many of them, or its results were too long."""
     NOT_RUN = "not_run"
-    """The program had ended before it came to this test."""
+    """The program had ended, or a test before it had run out of time."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
@@ -80,8 +80,12 @@ def serve(wires: Wires, request: dict[str, Any], test_s: float) -> None:
         "program": lambda test: _run(code),
         "asserts": lambda test: _check(names, test),
     }
+    in_time = True
     while not (test := wires.receive()).get("end"):
-        _forked(wires, test, tests[kind], test_s)
+        if in_time:
+            in_time = _forked(wires, test, tests[kind], test_s)
+        else:
+            _give_up(wires, [test["i"]])
 
 
 def _loaded(wires: Wires, request: dict[str, Any], code: CodeType, test_s: float) -> dict[str, Any]:
@@ -110,9 +114,9 @@ def _stand_in(wires: Wires, name: str) -> Callable[..., Any]:
     return call
 
 
-def _forked(wires: Wires, test: dict[str, Any], run: Callable[..., dict[str, Any]], test_s: float) -> None:
-    """Runs one test in a process of its own, and says what became of it."""
-    printed = _unnamed_file() if "stdin" in test else None
+def _forked(wires: Wires, test: dict[str, Any], run: Callable[..., dict[str, Any]], test_s: float) -> bool:
+    """Runs one test in a process of its own, and says what became of it; false where it ran out of time."""
+    printed, said = _unnamed_file() if "stdin" in test else None, {}
     child = os.fork()
     if child == 0:
         _be_a_test(wires, test, run, printed, test_s)
@@ -121,9 +125,11 @@ def _forked(wires: Wires, test: dict[str, Any], run: Callable[..., dict[str, Any
         printed.seek(0)
         wires.send(i=test["i"], ending="returned", value=to_json(printed.read().decode(errors="replace")))
     elif status != _WROTE << 8:
-        wires.send(i=test["i"], **_ended(status))
+        said = _ended(status)
+        wires.send(i=test["i"], **said)
     if printed is not None:
         printed.close()
+    return said.get("ending") != "timed_out"
 
 
 def _in_turn(wires: Wires, tests: list[dict[str, Any]], run: Callable[..., dict[str, Any]], test_s: float) -> None:
@@ -141,8 +147,18 @@ def _in_turn(wires: Wires, tests: list[dict[str, Any]], run: Callable[..., dict[
         if status == _WROTE << 8:
             return
         first = max(first, int.from_bytes(at[:], "little"))
-        wires.send(i=first, **_ended(status))
+        said = _ended(status)
+        wires.send(i=first, **said)
         first += 1
+        if said["ending"] == "timed_out":
+            _give_up(wires, range(first, len(tests)))
+            return
+
+
+def _give_up(wires: Wires, indices: Iterable[int]) -> None:
+    """Code that hangs on one test would take as long on each of the others, and others are waiting."""
+    for index in indices:
+        wires.send(i=index, ending="not_run", detail="a test before it ran out of time")
 
 
 def _outcome(run: Callable[..., dict[str, Any]], test: dict[str, Any], test_s: float) -> dict[str, Any]:
