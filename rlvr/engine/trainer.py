@@ -159,9 +159,12 @@ class GroupTrainer(GRPOTrainer):
         return found
 
     def _write_traces(self, found: Refilled, output: dict[str, Any]) -> None:
-        """The trace, and an advantage of exactly 0 for groups without variance, where rounding leaves a rest."""
+        """The trace; groups without variance have advantages of exactly 0, and count, where rounding leaves a rest."""
         rollout, advantages_B = found.rollout, output["advantages"]
-        same = rollout.without_variance() if self._loss_is_of_advantages_alone() else set()
+        same = rollout.without_variance()
+        of_all = gather_object([group in same for group in dict.fromkeys(rollout.groups)])
+        self._metrics["train"]["frac_reward_zero_std"][-1] = sum(of_all) / len(of_all)
+        same = same if self._loss_is_of_advantages_alone() else set()
         flat = [group in same for group in rollout.groups]
         advantages_B[torch.tensor(flat, device=advantages_B.device)] = 0.0
         why = rollout.unscored()

@@ -40,6 +40,13 @@ def test_advantages_of_a_hand_computed_group(make_trainer, tasks, tmp_path):
     )
 
 
+def test_groups_that_earn_the_same_are_counted_as_such_where_rounding_leaves_a_rest(make_trainer, tasks):
+    """TRL looks at the standard deviation, which of eight times 0.2 in float32 is 2e-8, and not 0."""
+    texts = ["<think>x</think><answer>99</answer>"] * 8 + completions(tasks)
+    trainer = make_trainer(texts=texts, num_generations=8, per_device_train_batch_size=16)
+    assert trained(trainer).logs["frac_reward_zero_std"] == 0.5
+
+
 def test_a_trace_row_says_all_of_a_completion(make_trainer, tasks, tmp_path):
     trained(make_trainer(texts=completions(tasks)))
     rows = rows_of(tmp_path)
