@@ -1,30 +1,39 @@
-"""Completions per second of our rewards beside others' on the same strings, and lines per second of `rlvr score`.
+"""Completions a second of our rewards beside others' on the same strings; what waits; lines a second of `rlvr score`.
 
-python benchmarks/rewards.py            # everything
-python benchmarks/rewards.py --num-lines 20000
+python benchmarks/rewards.py                                 # everything
+python benchmarks/rewards.py --only beside waiting
+python benchmarks/rewards.py --gsm8k ../shared/data/gsm8k    # on the published solutions too
 
 The others are measured where installed: `trl.rewards` (its accuracy reward needs math-verify) and verifiers. Contenders
 take turns within one run, and the best of the rounds counts, since the machine's speed varies from minute to minute.
-They do not all do the same: math-verify reads LaTeX, ours reads a number. `agree` is the share of strings on which a
-contender gives what ours gives.
+They do not all do the same: math-verify reads LaTeX, `exact_number` a number, and `symbolic_answer` is math-verify in
+worker processes, one a core. `agree` is the share of strings on which a contender gives what the first gives.
 """
 
 import argparse
+import asyncio
 import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 from rlvr_envs import make
 from rlvr_envs.seeds import derive_random
-from rlvr_rewards import exact_number, think_format_lenient
+from rlvr_rewards import Reward, exact_number, reward, symbolic_answer, think_format_lenient
+from rlvr_rewards.catalogue import REWARDS
+from rlvr_rewards.examples import example_of
+from rlvr_rewards.outside import outside_of
 
 ROUNDS = 3
 NUM_STRINGS = 500
+GSM8K_CHARACTERS = 280
+"""The mean length of the published solutions, with think and answer tags around them."""
 Scorer = Callable[[list[str], list[str]], list[float | None]]
 """Completions and their gold answers to values."""
 
@@ -48,6 +57,11 @@ def as_messages(texts: list[str]) -> list[list[dict[str, str]]]:
 
 def ours_number(texts: list[str], golds: list[str]) -> list[float | None]:
     boxed = exact_number.using(form="boxed")
+    return [score.reward for score in boxed.score_batch(texts, {"answer": golds})]
+
+
+def ours_symbolic(texts: list[str], golds: list[str]) -> list[float | None]:
+    boxed = symbolic_answer.using(form="boxed")
     return [score.reward for score in boxed.score_batch(texts, {"answer": golds})]
 
 
@@ -76,6 +90,7 @@ def verifiers_scorer() -> Scorer:
 GROUPS: dict[str, dict[str, Callable[[], Scorer]]] = {
     "a number, boxed": {
         "rlvr exact_number": lambda: ours_number,
+        "rlvr symbolic_answer": lambda: ours_symbolic,
         "trl accuracy_reward": lambda: trl_scorer("accuracy_reward"),
         "verifiers verify_boxed_math_answer": verifiers_scorer,
     },
@@ -86,20 +101,29 @@ GROUPS: dict[str, dict[str, Callable[[], Scorer]]] = {
 }
 
 
-def compare(title: str, makers: dict[str, Callable[[], Scorer]]) -> None:
-    """Prints a table; the first contender is ours, and the ratio is to it."""
-    scorers: dict[str, Scorer] = {}
-    for name, maker in makers.items():
-        try:
-            scorers[name] = maker()
-        except ImportError as error:
-            print(f"{name}: not measured ({error})")
-    best, values = race(scorers)
-    ours = next(iter(scorers))
-    print(f"\n| {title} | completions/s | ours is | agree |\n|---|---:|---:|---:|")
-    for name, seconds in best.items():
-        agree = sum(a == b for a, b in zip(values[name], values[ours], strict=True)) / NUM_STRINGS
-        print(f"| {name} | {NUM_STRINGS / seconds:,.0f} | {seconds / best[ours]:.1f}× | {agree:.0%} |")
+def compare() -> None:
+    """Prints a table of each group; the first contender is ours, and the ratio is to it."""
+    print("\nversions: " + ", ".join(f"{name} {_version(name)}" for name in ("trl", "math-verify", "verifiers")))
+    for title, makers in GROUPS.items():
+        scorers: dict[str, Scorer] = {}
+        for name, maker in makers.items():
+            try:
+                scorers[name] = maker()
+            except ImportError as error:
+                print(f"{name}: not measured ({error})")
+        best, values = race(scorers)
+        ours = next(iter(scorers))
+        print(f"\n| {title} | completions/s | the first is | agree |\n|---|---:|---:|---:|")
+        for name, seconds in best.items():
+            agree = sum(a == b for a, b in zip(values[name], values[ours], strict=True)) / NUM_STRINGS
+            print(f"| {name} | {NUM_STRINGS / seconds:,.0f} | {seconds / best[ours]:.1f}× | {agree:.0%} |")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def race(scorers: dict[str, Scorer]) -> tuple[dict[str, float], dict[str, list[float | None]]]:
@@ -137,13 +161,77 @@ def time_score(num_lines: int) -> None:
     print(f"\nrlvr score, scheduling: {num_lines:,} lines in {seconds:.1f} s, {num_lines / seconds:,.0f} a second")
 
 
+def time_library() -> None:
+    """Every reward of the library on its own example, behind a thought that makes it as long as GSM8K's solutions."""
+    thought = strings()[0][0].removeprefix("<think>")[:GSM8K_CHARACTERS]
+    print(f"\n| Reward, on {NUM_STRINGS} completions | completions/s |\n|---|---:|")
+    for name in REWARDS.names():
+        node = REWARDS.get(name)
+        if outside_of(node):
+            continue  # what it rests on would be measured
+        example = example_of(node)
+        text = example.completion.removeprefix("<think>")
+        text = f"<think>{thought}{text if '</think>' in text else '</think>' + text}"
+        columns = {column: [value] * NUM_STRINGS for column, value in example.columns.items()}
+        print(f"| {name} | {rate(node, [text] * NUM_STRINGS, columns):,.0f} |")
+
+
+def time_gsm8k(path: str) -> None:
+    """The environment's own reward on the published solutions of the test split, as text and as TRL's messages."""
+    env = make("gsm8k", path=path)
+    tasks = list(env.rows("test", 0))
+    texts = [env.gold(task) for task in tasks]
+    columns = {name: [task[name] for task in tasks] for name in tasks[0]}
+    print(f"\n{len(texts):,} solutions of GSM8K, {sum(map(len, texts)) / len(texts):.0f} characters on average")
+    print(f"gsm8k's reward (a number, the form): {rate(env.reward, texts, columns):,.0f} completions a second")
+    print(f"the same as chat messages: {rate(env.reward, as_messages(texts), columns):,.0f} completions a second")
+
+
+def rate(node: Reward, completions: list[Any], columns: dict[str, list[Any]]) -> float:
+    """Completions a second, the best of the rounds."""
+    best = float("inf")
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        node.score_batch(completions, columns)
+        best = min(best, time.perf_counter() - start)
+    return len(completions) / best
+
+
+@reward(runs="thread")
+def thread_that_waits(completion: str) -> float:
+    time.sleep(1.0)
+    return 1.0
+
+
+@reward
+async def coroutine_that_waits(completion: str) -> float:
+    await asyncio.sleep(1.0)
+    return 1.0
+
+
+def time_waiting() -> None:
+    """A batch of 512 under a reward that waits a second for each completion."""
+    print("\n| 512 completions, each waits 1 s | seconds |\n|---|---:|")
+    for node in (thread_that_waits, coroutine_that_waits, thread_that_waits + coroutine_that_waits):
+        start = time.perf_counter()
+        node.score_batch(["x"] * 512, {})
+        print(f"| {' + '.join(node.part_names())} | {time.perf_counter() - start:.2f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--num-lines", type=int, default=100_000, help="lines for rlvr score (default 100,000)")
+    parser.add_argument("--gsm8k", help="a folder with GSM8K's train.jsonl and test.jsonl")
+    sections: dict[str, Callable[[], None]] = {"beside": compare, "library": time_library, "waiting": time_waiting}
+    parser.add_argument("--only", nargs="+", choices=[*sections, "score"], default=[*sections, "score"])
     args = parser.parse_args()
-    for title, makers in GROUPS.items():
-        compare(title, makers)
-    time_score(args.num_lines)
+    if args.gsm8k:
+        time_gsm8k(args.gsm8k)
+    for name, section in sections.items():
+        if name in args.only:
+            section()
+    if "score" in args.only:
+        time_score(args.num_lines)
 
 
 if __name__ == "__main__":

@@ -179,6 +179,13 @@ class GRPOStage(TrainingStage):
         )
 
     @classmethod
+    def rehearse(cls, config: GRPOStageConfig, run: "Run") -> None:
+        from rlvr.engine.objectives import objectives_of
+
+        super().rehearse(config, run)
+        objectives_of(run.in_stage(config).reward, config.chosen.get("multi_objective_aggregation", ""))
+
+    @classmethod
     def trainer(cls, config: GRPOStageConfig, run: "Run", start: Start) -> "Trainer":
         from rich.markup import escape
 

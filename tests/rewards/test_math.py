@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from rlvr_envs.seeds import derive_random
 from rlvr_rewards import symbolic_answer
 
 pytest.importorskip("math_verify")
@@ -107,3 +108,49 @@ def test_hostile_answers_end_with_a_zero_or_an_error_at_the_deadline():
 def test_a_gold_that_cannot_be_read_is_an_error(gold):
     errors = symbolic_answer.score("<answer>7</answer>", answer=gold).errors
     assert "the gold answer" in errors["symbolic_answer"]
+
+
+LEAVES = ("7", "x", "-3", "0", "10", "999999", "0.5", "i", r"\pi", "e", r"\infty", "x_1", "", "?", r"\text{or}", "50%")
+FORMS = (
+    r"\frac{{{}}}{{{}}}",
+    "{}^{{{}}}",
+    "({}){}",
+    "{}+{}",
+    "{}={}",
+    "{},{}",
+    r"\sqrt[{}]{{{}}}",
+    r"\sum_{{i=1}}^{{{}}} {}",
+    r"\int_0^{{{}}} {} dx",
+    r"\{{{},{}\}}",
+    r"\begin{{pmatrix}}{}&{}\end{{pmatrix}}",
+    r"\left|{}\right|{}",
+    r"{} \le {}",
+    r"\log_{{{}}} {}",
+    r"{}! \cdot {}",
+    "{{{} {}",
+)
+
+
+def latex(random, depth):
+    """Mathematics that is nested, wrong, or too much to compute."""
+    if depth == 0 or random.random() < 0.2:
+        return random.choice(LEAVES)
+    return random.choice(FORMS).format(latex(random, depth - 1), latex(random, depth - 1))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("gold", ["7", r"\{x, x^2\}"])
+def test_of_2000_hostile_texts_none_passes_its_deadline_without_an_error(gold):
+    random = derive_random(0, test="hostile mathematics", gold=gold)
+    said = [f"<answer>{latex(random, random.randint(1, 4))}</answer>" for _ in range(2_000)]
+    seconds = []
+    for each in said:
+        start = time.monotonic()
+        score = symbolic_answer.using(deadline_s=2.0).score(each, answer=gold)
+        seconds.append(time.monotonic() - start)
+        assert score.reward in (0.0, 1.0) or "took over 2 s" in score.errors["symbolic_answer"], each
+        assert not (score.errors and seconds[-1] < 2.0), (each, score.errors)
+    late = sum(each > 2.0 for each in seconds)
+    print(f"{late} of 2,000 reached the deadline; the slowest took {max(seconds):.1f} s with its new worker")
+    assert late < 200
