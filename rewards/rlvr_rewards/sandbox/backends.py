@@ -15,10 +15,11 @@ from functools import cache
 from pathlib import PurePath
 from typing import Any
 
-from rlvr_rewards.errors import UserError
+from rlvr_rewards.errors import UserError, unknown_name
 from rlvr_rewards.sandbox.interpreter import INSIDE, executable, files, hidden, links
 from rlvr_rewards.sandbox.limits import Limits
 
+VARIABLE = "RLVR_SANDBOX"
 _DEVICES = ("null", "zero", "random", "urandom")
 _FIRST_UID, _NUM_UIDS = 2**30, 2**24
 _ENTRY = f"import sys; sys.path.append({INSIDE!r}); from inside.keeper import main; main()"
@@ -77,16 +78,25 @@ def _parents() -> list[str]:
 def backend() -> Backend:
     """The backend that sandboxes on this machine use: the first that passes its test.
 
+    The environment variable `RLVR_SANDBOX` names the only one that may be used.
+
     Raises:
         UserError: None does; the message says why of each, and what to install or allow.
     """
     refused = []
-    for candidate in Backend:
+    for candidate in _allowed():
         if said := why_not(candidate):
             refused.append(f"{candidate}: {said}")
         else:
             return candidate
     raise UserError(f"no safe sandbox for code on this machine, so none is run ({'; '.join(refused)}). {_mend()}")
+
+
+def _allowed() -> list[Backend]:
+    wanted = os.environ.get(VARIABLE)
+    if wanted and wanted not in list(Backend):
+        raise unknown_name(f"sandbox ({VARIABLE})", wanted, Backend)
+    return [Backend(wanted)] if wanted else list(Backend)
 
 
 @cache

@@ -68,6 +68,7 @@ class Launcher:
 
     def close(self) -> None:
         self._channel.close()
+        self._process.terminate()  # whoever was forked from us may hold the channel open
         self._process.wait()
 
 
@@ -85,6 +86,16 @@ def launcher() -> Launcher:
         return found
 
 
+def _forget() -> None:
+    """After a fork a lock may be held by a thread that is not there."""
+    global _launchers_lock
+    _launchers_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
 class Sandbox:
     """One sandbox, from its start to its end; a context manager that leaves nothing behind.
 
@@ -99,13 +110,17 @@ class Sandbox:
         self._deadline = time.monotonic() + limits.wall_s
         self._max_bytes = 4 * limits.output_kb * 2**10
         self._outgoing, self._incoming, self._reports = bytearray(), bytearray(), bytearray()
-        self._num_read = 0
+        self._num_read, self._is_ready = 0, False
         request_r, self._requests = os.pipe()
         self._results, result_w = os.pipe()
         self._reporting, report_w = os.pipe()
         theirs = [request_r, result_w, report_w]
         try:
             self._pidfd = launcher().start(sandbox_spec(backend, limits), theirs)
+        except BaseException:
+            for descriptor in (self._requests, self._results, self._reporting):
+                os.close(descriptor)
+            raise
         finally:
             for descriptor in theirs:
                 os.close(descriptor)
@@ -151,6 +166,8 @@ class Sandbox:
     def _exchange(self) -> bool:
         """Moves what can be moved, waiting for something to; false where the sandbox has ended."""
         left = self._deadline - time.monotonic()
+        if left <= 0 and not self._is_ready:
+            raise UserError("the sandbox was not ready in time: this machine is too busy, or wall_s too short")
         if left <= 0:
             return self._end(Ending.TIMED_OUT, "the time for all tests was up")
         poll = select.poll()
@@ -189,7 +206,8 @@ class Sandbox:
             word, _, said = line.decode(errors="replace").partition(" ")
             if word == "status":
                 return self._ended(int(said))
-            if word not in ("ready", ""):
+            self._is_ready |= word == "ready"
+            if not self._is_ready:
                 self.detail += f"{' '.join([word, said])[:200]} "
         return bool(data) or self._ended(-signal.SIGKILL)
 
@@ -199,7 +217,7 @@ class Sandbox:
         with contextlib.suppress(BlockingIOError):
             while (data := os.read(self._results, _CHUNK)) and len(self._incoming) < self._max_bytes:
                 self._incoming += data
-        if status == Status.NOT_CONFINED or (status != 0 and self.detail):
+        if not self._is_ready:
             raise UserError(f"the sandbox could not be set up: {self.detail.strip() or 'no reason was given'}")
         if status in _ENDINGS:
             return self._end(*_ENDINGS[Status(status)])

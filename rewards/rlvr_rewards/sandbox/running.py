@@ -26,8 +26,24 @@ from rlvr_rewards.sandbox.outcome import Ending, Outcome, Result
 from rlvr_rewards.sandbox.process import Sandbox
 
 _DETAIL = 200
-_slots = threading.BoundedSemaphore(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+
+
+def _num_slots() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
+_slots = threading.BoundedSemaphore(_num_slots())
 """As many programs at once as there are cores: more would only run into their time limits."""
+
+
+def _forget() -> None:
+    """After a fork the slots are held by threads that are not there."""
+    global _slots
+    _slots = threading.BoundedSemaphore(_num_slots())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def call_function(

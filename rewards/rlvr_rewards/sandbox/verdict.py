@@ -6,6 +6,7 @@ found is kept: code and tests decide it.
 
 import json
 import math
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -155,6 +156,17 @@ def checked_tests(tests: Any, entry_point: str) -> list[Any]:
 
 _verdicts: OrderedDict[Any, Future[Verdict]] = OrderedDict()
 _lock = threading.Lock()
+
+
+def _forget() -> None:
+    """After a fork nobody is left to finish what threads had begun."""
+    global _lock
+    _lock = threading.Lock()
+    _verdicts.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def _remembered(key: Any, find: Any) -> Verdict:

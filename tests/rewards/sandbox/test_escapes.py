@@ -435,6 +435,23 @@ def test_what_sleeps_past_the_deadline_is_killed_with_all_its_children(backend):
     assert name[:15] not in running_names()
 
 
+def test_no_descriptor_of_ours_is_open_inside(attempt):
+    """The two wires of the runner, its three streams, and nothing else."""
+    code = """
+        import os
+        def attempt():
+            found = []
+            for d in range(1024):
+                try:
+                    os.fstat(d)
+                    found.append(d)
+                except OSError:
+                    pass
+            return found
+    """
+    assert attempt(code).value == [0, 1, 2, 8, 9]
+
+
 def test_other_processes_cannot_be_seen_nor_read(attempt):
     code = """
         import os

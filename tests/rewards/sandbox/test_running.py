@@ -1,5 +1,6 @@
 """What a sandbox gives back: values, printed text, how each test ended; and the one line where there is none."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -229,6 +230,33 @@ def test_where_nothing_is_safe_one_line_says_how_to_mend_it(monkeypatch):
         assert "\n" not in str(raised.value)
     finally:
         backends.backend.cache_clear()
+
+
+def test_one_backend_may_be_demanded(monkeypatch, backend):
+    try:
+        monkeypatch.setenv("RLVR_SANDBOX", backend)
+        backends.backend.cache_clear()
+        assert backends.backend() is backend
+        monkeypatch.setenv("RLVR_SANDBOX", "docker")
+        backends.backend.cache_clear()
+        with pytest.raises(UserError, match=r"unknown sandbox .*'docker'.*Known: bubblewrap, namespaces"):
+            backends.backend()
+    finally:
+        backends.backend.cache_clear()
+
+
+def test_a_forked_process_has_sandboxes_of_its_own(backend):
+    call_function("def f(): return 1", "f", [[]], backend=backend)
+    child = os.fork()
+    if child == 0:
+        value = call_function("def f(): return 7", "f", [[]], backend=backend).results[0].value
+        os._exit(value)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_a_machine_too_busy_to_start_one_is_an_error_and_no_failed_test(backend):
+    with pytest.raises(UserError, match="not ready in time"):
+        call_function("def f(): return 1", "f", [[]], Limits(wall_s=0.001), backend=backend)
 
 
 def test_a_sandbox_that_cannot_be_set_up_says_why(monkeypatch):
