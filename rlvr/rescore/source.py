@@ -1,6 +1,6 @@
 """What is scored again: which completions of a run, by which reward in the place of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -75,7 +75,7 @@ class Source:
         """How each stage scales its advantages: by what it was run with, else by its config."""
         if self.run is None:
             return {}
-        planned = {stage.name: stage.model_dump() for stage in self._config().stage}
+        planned = {stage.name: stage.model_dump() for stage in self._stages()}
         done = {entry["name"]: entry.get("config") or {} for entry in manifest_entries(self.run)}
         return {name: scaling_of(_settings(settings)) for name, settings in {**planned, **done}.items()}
 
@@ -83,7 +83,7 @@ class Source:
         """The stage whose own reward (`[stage.reward]`) its completions are paid by in training; else `None`."""
         if self.run is None or split != "train":
             return None
-        found = [each for each in self._config().stage if each.name == stage and getattr(each, "reward", None)]
+        found = [each for each in self._stages() if each.name == stage and getattr(each, "reward", None)]
         return stage if found else None
 
     def rewards(self, expression: str | None, env: str | None, key: str | None = None) -> dict[str | None, Reward]:
@@ -116,16 +116,11 @@ class Source:
 
     def _of_run(self, expression: str | None, key: str | None) -> dict[str | None, Reward]:
         from rlvr.pipeline.run import environment_of, reward_of
-        from rlvr.pipeline.stage_reward import in_stage
 
         assert self.run is not None
-        config = self._config()
-        if key is not None:
-            config = in_stage(next(stage for stage in config.stage if stage.name == key), config)
-        if expression is not None:
-            changed = config.reward.model_copy(update={"expression": expression})
-            config = config.model_copy(update={"reward": changed})
+        config: RunConfig | None = None
         try:
+            config = _paid_by(self._config(), expression, key)
             env = environment_of(config)
         except UserError as error:
             if expression is None:
@@ -133,16 +128,35 @@ class Source:
             return {None: _in_library(expression, config, error)}
         return {label: reward_of(config, each, self.run / "models") for label, each in _by_label(env).items()}
 
+    def _stages(self) -> Sequence[Any]:
+        """The stages of the run's config; none where it cannot be read any more."""
+        try:
+            return self._config().stage
+        except UserError:
+            return ()
+
     def _config(self) -> "RunConfig":
         assert self.run is not None
-        return _loaded(self.run)
+        file = self.run / "config.toml"
+        return _loaded(file, file.stat().st_mtime_ns)
+
+
+def _paid_by(config: "RunConfig", expression: str | None, key: str | None) -> "RunConfig":
+    """The config with the reward that is meant."""
+    from rlvr.pipeline.stage_reward import in_stage
+
+    if key is not None:
+        config = in_stage(next(stage for stage in config.stage if stage.name == key), config)
+    if expression is None:
+        return config
+    return config.model_copy(update={"reward": config.reward.model_copy(update={"expression": expression})})
 
 
 @lru_cache(maxsize=4)
-def _loaded(run: Path) -> "RunConfig":
+def _loaded(file: Path, changed_ns: int) -> "RunConfig":
     from rlvr.config.load import load_config
 
-    return load_config(str(run / "config.toml"))
+    return load_config(str(file))
 
 
 def _by_label(env: Environment) -> dict[str | None, Environment]:
@@ -150,13 +164,14 @@ def _by_label(env: Environment) -> dict[str | None, Environment]:
     return {member.label: member.env for member in members} or {None: env}
 
 
-def _in_library(expression: str, config: "RunConfig", why: UserError) -> Reward:
+def _in_library(expression: str, config: "RunConfig | None", why: UserError) -> Reward:
     """A reward that names nothing of an environment which cannot be made here; another is refused, with the reason."""
     try:
         reward = parse_reward(expression, REWARDS.get)
     except UserError as error:
         raise UserError(f"{error}; the run's environment, whose parts it may name, cannot be made: {why}") from None
-    return reward if config.reward.on_error is None else reward.on_error(config.reward.on_error)
+    policy = config.reward.on_error if config else None
+    return reward if policy is None else reward.on_error(policy)
 
 
 def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -202,6 +202,14 @@ def test_a_run_whose_environment_is_gone_can_be_scored_by_the_library(make_run):
         rescore(folder, "correct")
 
 
+def test_a_run_whose_config_cannot_be_read_any_more_can_be_scored_too(make_run):
+    folder = make_run([[[RIGHT, WRONG]]])
+    (folder / "config.toml").write_text('[[stage]]\nkind = "grpo"\nalgorithm = "dr_grpo"\nnot_known_any_more = 1\n')
+    assert rescore(folder, "exact_number").total.reward.after == 0.5
+    with pytest.raises(UserError, match=r"config\.toml"):
+        rescore(folder)
+
+
 def test_a_stage_with_a_reward_of_its_own_is_scored_by_it(make_run):
     settings = '[stage.reward]\nexpression = "think_format"'
     folder = make_run([[[RIGHT, BARE]]], reward="think_format", settings=settings)
