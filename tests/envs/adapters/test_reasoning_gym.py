@@ -21,7 +21,7 @@ def answered(answer):
     return f"<think>a thought</think><answer>{answer}</answer>"
 
 
-@pytest.mark.parametrize("name", ["leg_counting", "graph_color", "spiral_matrix", "rearc"])
+@pytest.mark.parametrize("name", ["leg_counting", "graph_color", "spiral_matrix", "string_insertion"])
 def test_it_keeps_the_contract(name):
     check_env(make(f"reasoning_gym/{name}"), num_tasks=10, garbage={})
 
@@ -80,6 +80,7 @@ def test_an_answer_is_what_ours_take_for_one():
     assert LEGS.score(TASK, f"<think><answer>{gold}</answer></think>").parts["correct"] == 0.0
 
 
+@pytest.mark.slow
 def test_the_rows_are_the_same_whatever_the_hashes_of_texts_are():
     program = (
         "from itertools import islice; from rlvr_envs import make\n"
