@@ -5,6 +5,7 @@ what gold earns and succeeds. A mutation returns `None` for a task that it does 
 in a number. What is not a change of gold is a policy (`rlvr.audit.policies`).
 """
 
+import json
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -12,6 +13,7 @@ from itertools import pairwise
 from random import Random
 
 from rlvr.audit.case import Case, Write
+from rlvr.audit.items import STRANGER, items_of
 
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _LETTERS = re.compile(r"[A-Za-z]{2,}")
@@ -135,6 +137,35 @@ def _name_misspelt(case: Case, random: Random) -> str | None:
     return case.form(case.answer[:at] + ("q" if case.answer[at] != "q" else "x") + case.answer[at + 1 :])
 
 
+def _item_removed(case: Case, random: Random) -> str | None:
+    items = items_of(case)
+    if items is None:
+        return None
+    at = random.randrange(len(items.found))
+    return _different(case, items.write([*items.found[:at], *items.found[at + 1 :]]))
+
+
+def _item_added(case: Case, random: Random) -> str | None:
+    items = items_of(case)
+    return items and _different(case, items.write([*items.found, items.stranger]))
+
+
+def _field_renamed(case: Case, random: Random) -> str | None:
+    items = items_of(case)
+    if items is None or items.kind is not dict:
+        return None
+    (name, value), *others = items.found
+    return case.form(items.write([(f"{name}s", value), *others]))
+
+
+def _field_given_twice(case: Case, random: Random) -> str | None:
+    """A wrong value, and later the right one under the same name: readers differ in which one they take."""
+    items = items_of(case)
+    if items is None or items.kind is not dict:
+        return None
+    return case.form(case.answer.replace("{", "{" + f'{json.dumps(items.found[0][0])}: "{STRANGER}", ', 1))
+
+
 LOSES: dict[str, Write] = {
     # digits
     "last digit changed": _digits(_last_digit_changed),
@@ -157,6 +188,11 @@ LOSES: dict[str, Write] = {
     "name misspelt": _name_misspelt,
     # the whole answer
     "answer of the next row": _next_answer,
+    # lists and records
+    "item removed": _item_removed,
+    "item added": _item_added,
+    "field renamed": _field_renamed,
+    "field given twice": _field_given_twice,
     # schedules
     "event removed": _event_removed,
     "event added": _event_added,
@@ -196,10 +232,24 @@ def _space_between_events(case: Case, random: Random) -> str | None:
     return case.day and case.form(" \n\t ".join(case.day.write([event]) for event in case.day.chosen))
 
 
+def _fields_reversed(case: Case, random: Random) -> str | None:
+    items = items_of(case)
+    if items is None or items.kind is not dict or len(items.found) < 2:
+        return None
+    return case.form(items.write(items.found[::-1]))
+
+
+def _space_inside(case: Case, random: Random) -> str | None:
+    items = items_of(case)
+    return None if items is None or items.kind is str else case.form(items.write(items.found, indent=4))
+
+
 KEEPS: dict[str, Write] = {
     "white space around the answer": _space_around,
     "white space around all of it": lambda case, random: f" \n{case.gold}\n\n",
     "white space between events": _space_between_events,
+    "white space inside JSON": _space_inside,
+    "fields in another order": _fields_reversed,
     "tags in capitals": _tags_in_capitals,
     "thousands separators": _separated,
     "trailing zeros": _zeros_behind,

@@ -55,6 +55,16 @@ def mutated(name, answer, **more):
         ("trailing zeros", "7", "7.00"), ("trailing zeros", "86.5", "86.50"), ("trailing zeros", "seven", None),
         ("currency sign", "1,234", "$1,234"), ("currency sign", "-7", "-$7"), ("currency sign", "72 clips", None),
         ("tags in capitals", "7", None),
+        ("item removed", "a, b", "a"), ("item removed", '{"a": 1, "b": [2]}', '{"a": 1}'),
+        ("item removed", "[1]", "[]"),
+        ("item removed", "New York", None), ("item removed", "1,234", None), ("item removed", "a,\nb", None),
+        ("item added", "a, b", "a, b, zebra"), ("item added", "[1, 2]", '[1, 2, "zebra"]'), ("item added", "7", None),
+        ("item added", '{"a": 1}', '{"a": 1, "zebra": "zebra"}'), ("item added", "{}", None),
+        ("field renamed", '{"a": 1, "b": 2}', '{"as": 1, "b": 2}'), ("field renamed", "[1]", None),
+        ("field given twice", '{"a": 1}', '{"a": "zebra", "a": 1}'), ("field given twice", "a, b", None),
+        ("fields in another order", '{"a": 1, "b": 2}', '{"b": 2, "a": 1}'),
+        ("fields in another order", '{"a": 1}', None),
+        ("white space inside JSON", "[1, 2]", "[\n    1,\n    2\n]"), ("white space inside JSON", "a, b", None),
     ],
 )  # fmt: skip
 def test_an_answer_after_it(name, answer, after):
