@@ -379,3 +379,9 @@ def test_a_missing_library_is_named(monkeypatch):
 
     with pytest.raises(UserError, match="pip install no-such-thing"):
         optional_module("no_such_thing", "no-such-thing")
+
+
+def test_one_of_several_golds_will_do_for_exact_text():
+    assert r.exact_text(answer("NYC"), answer=["New York", "NYC"]) == 1.0
+    assert r.exact_text(answer("New York, NYC"), answer=["New York", "NYC"]) == 0.0
+    assert "the gold answer" in r.exact_text.score(answer("x"), answer=["x", " "]).errors["exact_text"]

@@ -91,3 +91,9 @@ def test_pieces_are_few_however_long_the_text():
     assert len(pieces("a " * 1_000_000)) == MAX_PIECES
     assert len(pieces("x" * 80)) == 10
     assert pieces("¿Qué? 3.5 €") == ["¿", "Qué", "?", "3", ".", "5", "€"]
+
+
+def test_the_tags_of_an_answer_are_no_repetition_and_tag_spam_is():
+    assert r.repetition_penalty("<think>3+4</think><answer>7</answer>") == 0.0
+    assert r.repetition_penalty("<answer>7</answer>" * 50) < -0.9
+    assert r.repetition_penalty("<schedule>A0-1</schedule>", tag="schedule") == 0.0

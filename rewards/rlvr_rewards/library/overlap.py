@@ -4,7 +4,7 @@ For summaries and translations, where no exact answer exists. They compare words
 reference's words earns more than the truth in others, and optimizing either alone is known to make text worse. Gold is
 a text, or a list of texts of which the best counts.
 
-A text of more than `longest` times the characters of the longest gold (1,000 at least) earns 0.0 and is not compared:
+A text of more than `most_times` the characters of the longest gold (1,000 at least) earns 0.0 and is not compared:
 the longest common subsequence takes time that grows with the product of both lengths, and only spam is that long.
 """
 
@@ -65,7 +65,7 @@ def rouge(
     kind: RougeKind = RougeKind.ROUGEL,
     measure: Measure = Measure.F1,
     use_stemmer: bool = False,
-    longest: float = 4.0,
+    most_times: float = 4.0,
     form: AnswerForm = AnswerForm.TEXT,
     tag: str = "answer",
 ) -> float:
@@ -80,7 +80,7 @@ def rouge(
     digits alone: for text in other scripts take `bleu(tokenize='char')`.
 
     A hack: everything one might say around the reference. F1 pays little for it, `measure='recall'` would pay in full
-    up to `longest`.
+    up to `most_times` its length.
 
     >>> rouge("A duck swims on the pond. " * 40, answer="A duck swims on the pond.") < 0.05
     True
@@ -98,7 +98,7 @@ def rouge(
     for gold in golds:
         if not re.search(r"[A-Za-z0-9]", gold):
             raise ValueError(f"the gold answer {gold[:80]!r} has no word that ROUGE reads: take bleu(tokenize='char')")
-    if text is None or _is_too_long(text, golds, longest):
+    if text is None or _is_too_long(text, golds, most_times):
         return 0.0
     scores = [scorer.score(_without_endless_words(gold), _without_endless_words(text))[chosen] for gold in golds]
     number = "fmeasure" if measure == Measure.F1 else Measure(measure).value
@@ -112,7 +112,7 @@ def bleu(
     *,
     tokenize: BleuTokenizer = BleuTokenizer.WESTERN,
     lowercase: bool = False,
-    longest: float = 4.0,
+    most_times: float = 4.0,
     form: AnswerForm = AnswerForm.TEXT,
     tag: str = "answer",
 ) -> float:
@@ -141,7 +141,7 @@ def bleu(
     """
     golds = gold_texts(answer)
     text = final_answer(completion, form, tag)
-    if text is None or _is_too_long(text, golds, longest):
+    if text is None or _is_too_long(text, golds, most_times):
         return 0.0
     scorer = _bleu(BleuTokenizer(tokenize).value, lowercase)
     score = scorer.sentence_score(text, golds).score / 100.0
@@ -149,8 +149,8 @@ def bleu(
     return min(1.0, round(score, 12))  # exp and log of 1 give 1.0000000000000004
 
 
-def _is_too_long(text: str, golds: Sequence[str], longest: float) -> bool:
-    return len(text) > max(_ALWAYS_COMPARED, longest * max(map(len, golds)))
+def _is_too_long(text: str, golds: Sequence[str], most_times: float) -> bool:
+    return len(text) > max(_ALWAYS_COMPARED, most_times * max(map(len, golds)))
 
 
 def _without_endless_words(text: str) -> str:

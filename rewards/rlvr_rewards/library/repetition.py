@@ -3,12 +3,13 @@
 from itertools import islice
 
 from rlvr_rewards.errors import UserError
+from rlvr_rewards.extract import THINK_CLOSE, THINK_OPEN
 from rlvr_rewards.functions import penalty
 from rlvr_rewards.pieces import pieces
 
 
 @penalty
-def repetition_penalty(completion: str, *, ngram_size: int = 3) -> float:
+def repetition_penalty(completion: str, *, ngram_size: int = 3, tag: str = "answer") -> float:
     r"""0.0 where no run of `ngram_size` pieces occurs twice, towards -1.0 the more are repeats; thought included.
 
         R = -(1 - number of different n-grams / number of n-grams)
@@ -16,9 +17,10 @@ def repetition_penalty(completion: str, *, ngram_size: int = 3) -> float:
     >>> repetition_penalty("one two three four five"), repetition_penalty("so " * 402)
     (0.0, -0.9975)
 
-    A weight sets the most that it costs: `0.5*repetition_penalty`. Words repeated in honest text cost little.
+    A weight sets the most that it costs: `0.5*repetition_penalty`. Words repeated in honest text cost little, and the
+    tags of thought and answer nothing, once each.
 
-    >>> repetition_penalty("3 and 4 make 7, 3 and 5 make 8")
+    >>> repetition_penalty("<think>3 and 4 make 7, 3 and 5 make 8</think><answer>8</answer>")
     0.0
 
     A hack: one endless word is cut in pieces, and punished like many.
@@ -36,6 +38,8 @@ def repetition_penalty(completion: str, *, ngram_size: int = 3) -> float:
     """
     if ngram_size < 1:
         raise UserError(f"ngram_size={ngram_size} must be 1 or more")
+    for mark in (THINK_OPEN, THINK_CLOSE, f"<{tag}>", f"</{tag}>"):
+        completion = completion.replace(mark, " ", 1)
     found = pieces(completion)
     num_ngrams = len(found) - ngram_size + 1
     if num_ngrams < 1:
