@@ -13,6 +13,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from rlvr_rewards.sandbox.outcome import Ending
 
 _ENTRY = "import sys; sys.path.append({folder!r}); from inside.launcher import main; main({parent})"
 _CHUNK = 65536
+_MAX_LINES = 100_000
 _END_S = 5.0
 
 
@@ -109,8 +111,9 @@ class Sandbox:
         self.detail = ""
         self._deadline = time.monotonic() + limits.wall_s
         self._max_bytes = 4 * limits.output_kb * 2**10
-        self._outgoing, self._incoming, self._reports = bytearray(), bytearray(), bytearray()
-        self._num_read, self._is_ready = 0, False
+        self._outgoing, self._partial, self._reports = bytearray(), b"", b""
+        self._lines: deque[bytes] = deque()
+        self._num_read, self._num_lines, self._is_ready = 0, 0, False
         request_r, self._requests = os.pipe()
         self._results, result_w = os.pipe()
         self._reporting, report_w = os.pipe()
@@ -154,14 +157,10 @@ class Sandbox:
         Raises:
             UserError: The sandbox could not be set up.
         """
-        while True:
-            line, newline, rest = self._incoming.partition(b"\n")
-            if newline:
-                self._incoming = rest
-                if line:
-                    return bytes(line)
-            elif self.ending is not None or not self._exchange():
+        while not self._lines:
+            if self.ending is not None or not (self._exchange() or self._lines):
                 return None
+        return self._lines.popleft()
 
     def _exchange(self) -> bool:
         """Moves what can be moved, waiting for something to; false where the sandbox has ended."""
@@ -192,11 +191,17 @@ class Sandbox:
 
     def _read(self) -> bool:
         data = os.read(self._results, _CHUNK)
-        self._incoming += data
-        self._num_read += len(data)
-        if self._num_read > self._max_bytes:
+        if not self._take(data):
             return self._end(Ending.TOO_MUCH_OUTPUT, "its results were too long")
         return bool(data) or self._heed(os.read(self._reporting, _CHUNK))
+
+    def _take(self, data: bytes) -> bool:
+        """Cuts what came into lines, in time linear in it; false where it is more than may come."""
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        self._lines.extend(line for line in lines if line)
+        self._num_read += len(data)
+        self._num_lines += len(lines)
+        return self._num_read <= self._max_bytes and self._num_lines <= _MAX_LINES
 
     def _heed(self, data: bytes) -> bool:
         """Reads the keeper's and the warden's reports, until the one of the end."""
@@ -215,8 +220,8 @@ class Sandbox:
         """The end that a status stands for; what was still under way on the results is read first."""
         os.set_blocking(self._results, False)
         with contextlib.suppress(BlockingIOError):
-            while (data := os.read(self._results, _CHUNK)) and len(self._incoming) < self._max_bytes:
-                self._incoming += data
+            while (data := os.read(self._results, _CHUNK)) and self._take(data):
+                pass
         if not self._is_ready:
             raise UserError(f"the sandbox could not be set up: {self.detail.strip() or 'no reason was given'}")
         if status in _ENDINGS:

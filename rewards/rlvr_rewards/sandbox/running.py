@@ -129,8 +129,10 @@ def check_asserts(
         for sandbox in (tested, tests):
             sandbox.send(end=True)
             sandbox.receive()
-    ending = tested.ending if tested.ending not in (None, Ending.EXITED) else Ending.RETURNED
-    return Outcome(ending, tuple(results), tested.detail, time.monotonic() - start)
+    seconds = time.monotonic() - start
+    if tested.ending in (None, Ending.EXITED):
+        return Outcome(Ending.RETURNED, tuple(results), "", seconds)
+    return Outcome(tested.ending, tuple(results), tested.detail, seconds)
 
 
 def free_names(source: str) -> set[str]:
@@ -213,7 +215,7 @@ def _relayed(tested: Sandbox, tests: Sandbox, index: int) -> Result:
 
 def _called(tested: Sandbox, said: dict[str, Any]) -> Result:
     """What came of a call in the sandbox of the code."""
-    tested.send(i=0, function=said["call"], args=said["args"], kwargs=said["kwargs"])
+    tested.send(i=0, function=said["call"], args=said.get("args"), kwargs=said.get("kwargs"))
     answer = tested.receive()
     if answer is None:
         return Result(tested.ending or Ending.EXITED, None, tested.detail)

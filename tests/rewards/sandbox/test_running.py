@@ -1,20 +1,24 @@
 """What a sandbox gives back: values, printed text, how each test ended; and the one line where there is none."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+import rlvr_rewards
 from rlvr_rewards import UserError
 from rlvr_rewards.sandbox import Backend, Ending, Limits, backends, call_function, check_asserts, run_program
 from rlvr_rewards.sandbox.inside.plain import NotPlainError, from_json, to_json
 from rlvr_rewards.sandbox.inside.seccomp import ARCHITECTURES, filter_program
 from rlvr_rewards.sandbox.running import free_names
 
+SYSTEM_PYTHON = "/usr/bin/python3"
 VALUES = [
     None,
     True,
@@ -230,6 +234,30 @@ def test_where_nothing_is_safe_one_line_says_how_to_mend_it(monkeypatch):
         assert "\n" not in str(raised.value)
     finally:
         backends.backend.cache_clear()
+
+
+def test_an_ordinary_user_has_sandboxes_too(backend):
+    """As nobody, with the system's Python: no root, so the namespaces begin with one for users."""
+    if os.geteuid() != 0 or _version_of(SYSTEM_PYTHON) < (3, 11):
+        pytest.skip("needs root to become nobody, and a Python that nobody may read")
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(Path(rlvr_rewards.__file__).parent, f"{folder}/rlvr_rewards")
+        Path(folder).chmod(0o755)
+        code = "import os, sys; from rlvr_rewards.sandbox import *; b = Backend(sys.argv[1]); "
+        code += "print(os.geteuid(), why_not(b)); "
+        code += "print(call_function('def f(x): return x + 1', 'f', [[1]], backend=b).results[0].value)"
+        command = [SYSTEM_PYTHON, "-B", "-c", code, backend]
+        said = subprocess.run(
+            command, cwd=folder, user=65534, group=65534, extra_groups=[], capture_output=True, text=True
+        )
+    assert said.stdout.split() == ["65534", "2"], said.stdout + said.stderr
+
+
+def _version_of(python):
+    if not Path(python).exists():
+        return (0, 0)
+    code = "import sys; print(*sys.version_info[:2])"
+    return tuple(map(int, subprocess.run([python, "-c", code], capture_output=True, text=True).stdout.split()))
 
 
 def test_one_backend_may_be_demanded(monkeypatch, backend):
