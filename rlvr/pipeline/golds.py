@@ -45,7 +45,7 @@ def _warnings(reward: Reward, scores: list[Score]) -> list[str]:
         return ["no part of the reward applies to any gold"] if scores else []
     mean = sum(earned) / len(earned)
     if reward.max - mean > 1e-9 and reward.max != float("inf"):
-        return [f"golds earn {mean:.3g} on average, and the reward can give {reward.max:.3g}: does it fit these tasks?"]
+        return [f"golds earn {mean:.6g} on average, and the reward can give {reward.max:.6g}: does it fit these tasks?"]
     return []
 
 

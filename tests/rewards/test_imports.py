@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 HEAVY = ["torch", "transformers", "trl", "datasets", "pydantic", "gymnasium", "numpy", "hypothesis", "rich", "pytest"]
+HEAVY += ["jsonschema", "rapidfuzz", "re2", "rouge_score", "sacrebleu", "nltk", "math_verify", "sympy"]
 
 
 def test_importing_the_rewards_and_scoring_pulls_in_nothing_heavy():
