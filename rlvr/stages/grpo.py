@@ -164,7 +164,7 @@ class GRPOStage(TrainingStage):
     def work(cls, config: GRPOStageConfig) -> str:
         by = f" by {config.algorithm}" if config.algorithm else ""
         extra = f", up to {config.max_extra_groups} groups more" if config.max_extra_groups else ""
-        extra += ", by a curriculum" if config.curriculum else ""
+        extra += ", curriculum" if config.curriculum else ""
         return f"{config.steps} steps{by} of {config.prompts_per_step} prompts x {config.group_size} completions{extra}"
 
     @classmethod

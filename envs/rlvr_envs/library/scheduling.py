@@ -135,8 +135,8 @@ class Scheduling(GeneratedEnvironment):
         return {"failure": failure.value, "optimum_ratio": ratio}
 
     def difficulty(self, task: Task) -> float:
-        """The share of the pairs of events that overlap: the more do, the more choices exclude each other."""
-        pairs = [overlapping(one, other) for one, other in combinations(read_events(task["events"]), 2)]
+        """The share of the pairs of events that do not overlap: the more go together, the longer are the plans."""
+        pairs = [not overlapping(one, other) for one, other in combinations(read_events(task["events"]), 2)]
         return sum(pairs) / max(1, len(pairs))
 
     def baselines(self) -> dict[str, Baseline]:
