@@ -1,7 +1,7 @@
 r"""The final answer as a number. What counts as one, and what does not, is said in `rlvr_rewards.numerals`.
 
-All share two settings: `form`, how the answer is marked (`tag`, `hashes`, `boxed`, `last_number`), and `tag`, the name
-of the tag. A gold answer that is not a number is an error, never a 0.
+All share two settings: `form`, how the answer is marked (`tag`, `hashes`, `boxed`, `last_number`, `text`), and `tag`,
+the name of the tag. A gold answer that is not a number is an error, never a 0.
 """
 
 from fractions import Fraction
