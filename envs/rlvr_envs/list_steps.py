@@ -1,14 +1,13 @@
 """Steps that a function over a list takes, each as words, as a line of Python, and as something to compute with.
 
-The lines hold few digits and no names but `xs`, `x` and `n`, so that a line changed anywhere is another function.
+The lines hold few digits, no names but `xs`, `x` and `n`, and no texts in which one more letter would change nothing: a
+line changed anywhere is another function.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-
-_VOWELS = tuple("aeiou")
 
 
 class Kind(StrEnum):
@@ -90,20 +89,22 @@ STEPS: dict[Kind, dict[str, Step]] = {
     Kind.WORDS: {
         "longer": _keep("the words of more than n letters", "len(x) > n", lambda x, n: len(x) > n),
         "shorter": _keep("the words of n letters or fewer", "len(x) <= n", lambda x, n: len(x) <= n),
-        "vowel_first": _keep(
-            "the words that begin with a, e, i, o or u", 'x.startswith(tuple("aeiou"))', lambda x, n: x[:1] in _VOWELS
+        "smallest_first": _keep(
+            "the words that begin with the smallest of their letters",
+            "x.startswith(min(x))",
+            lambda x, n: x[0] == min(x),
         ),
-        "vowel_last": _keep(
-            "the words that end with a, e, i, o or u", 'x.endswith(tuple("aeiou"))', lambda x, n: x[-1:] in _VOWELS
+        "largest_last": _keep(
+            "the words that end with the largest of their letters", "x.endswith(max(x))", lambda x, n: x[-1] == max(x)
         ),
         "backwards": _change("spell each backwards", '"".join(reversed(x))', lambda x, n: x[::-1]),
         "twice": _change("write each twice, with nothing between", "x + x", lambda x, n: x + x),
         "begun": _change("cut each after n letters", "x[:n]", lambda x, n: x[:n]),
         "in_order": _change("sort the letters of each", '"".join(sorted(x))', lambda x, n: "".join(sorted(x))),
-        "consonants": _change(
-            "leave out every a, e, i, o and u of each",
-            '"".join(c for c in x if c not in "aeiou")',
-            lambda x, n: "".join(letter for letter in x if letter not in _VOWELS),
+        "once": _change(
+            "drop the repeated letters of each",
+            '"".join(dict.fromkeys(x))',
+            lambda x, n: "".join(dict.fromkeys(x)),
         ),
         "alphabet": Step("order", "sort as in a dictionary", "sorted(xs)", lambda xs, n: sorted(xs)),
         "by_length": Step(

@@ -15,7 +15,7 @@ TASK = next(ENV.rows("train", 0))
 def test_each_step_in_words_in_code_and_as_a_function_is_one_thing():
     from rlvr_rewards.sandbox import call_function
 
-    given = {Kind.NUMBERS: [[3, -4, 8, 8, 0, 15, -9], 3], Kind.WORDS: [["abe", "tor", "i", "", "sobori", "tor"], 2]}
+    given = {Kind.NUMBERS: [[3, -4, 8, 8, 0, 15, -9], 3], Kind.WORDS: [["abe", "tor", "i", "sobori", "tor"], 2]}
     for kind, steps in STEPS.items():
         code = "\n".join(write_function(kind, [name]).replace("def f", f"def by_{name}") for name in steps)
         for name in steps:
