@@ -30,12 +30,12 @@ WITHOUT = {
     "without share_prompts": Side("", savings={"share_prompts": False}),
     "without trim_padding": Side("", savings={"trim_padding": False}),
     "without skip_zero_variance": Side("", savings={"skip_zero_variance": False}),
-    "decoding with shared prompts": Side("", sampling="sharing"),
+    "a copy of the prompt a row": Side("", sampling="copies"),
     "prompt prefilled a row": Side("", sampling="prefill"),
     "cache without room": Side("", sampling="room"),
     "finished rows stay": Side("", sampling="dropping"),
 }
-"""Ours with one of its savings off, or one that is not on by default."""
+"""Ours with one of its savings off."""
 ACCUMULATIONS = (1, 2, 4, 8)
 
 

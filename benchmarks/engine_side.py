@@ -27,8 +27,8 @@ class Side:
         stock: TRL's own trainer, otherwise ours.
         accumulation: Passes of an optimizer step.
         savings: Of ours: settings of `rlvr.engine.update.Savings` that are not the default.
-        sampling: Of ours: what the torch sampler goes without, `prefill`, `room` or `dropping`,
-            or has beside it, `sharing`.
+        sampling: Of ours: what the torch sampler goes without, `prefill`, `copies`, `room` or
+            `dropping`.
         dictated: Completions are random tokens that nobody samples, to try the update by itself.
     """
 
@@ -202,7 +202,7 @@ def _sampler_source(job: Job, folder: Path, tokenizer: Any, plan: Plan) -> Calla
         _prepare_vllm(plan, job.on_gpu)
         return VLLMSampler(str(folder / "model"), [tokenizer.eos_token_id], max_length=1024).holding
     forced = _forced_sampler(plan, job.side.sampling)
-    shares = job.side.sampling == "sharing"
+    shares = job.side.sampling != "copies"
     return lambda model: forced(model, end_of_turn_ids(model, tokenizer), pad_id(tokenizer), share_prompts=shares)
 
 

@@ -3,7 +3,6 @@
 Shapes: B rows, T tokens.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,36 +12,47 @@ from torch.nn.functional import pad
 
 from rlvr.engine.attention_cache import positions
 
-_TOKENS_A_PASS = defaultdict(lambda: 32768, cpu=2048)
-"""About how many tokens make a pass, by kind of device: enough to keep it busy, few enough to be of like length."""
+_TOKENS_A_PASS = 32768
+"""About how many tokens make a pass on an accelerator: enough to keep it busy, few enough to be of like length."""
+
+_NUMBERS_A_PASS = 2**18
+"""Tokens times the width of the model that make a pass on a CPU: 1 MiB in float32, which its inner cache holds."""
 
 LogProbs = tuple[Tensor, Tensor | None]
 """Of each row's completion the log-probs of its tokens, and the entropies (nats) of what they were drawn from."""
 
 
-def passes_of(lengths_B: Tensor, max_rows: int | None, trim: bool) -> list[Tensor]:
+def tokens_a_pass(model: Any) -> int:
+    """About how many tokens make a pass through a model, where it is."""
+    if model.device.type != "cpu":
+        return _TOKENS_A_PASS
+    return max(1, _NUMBERS_A_PASS // model.config.get_text_config().hidden_size)
+
+
+def passes_of(lengths_B: Tensor, max_rows: int | None, tokens: int | None) -> list[Tensor]:
     """The rows of each pass: where they are trimmed, the shortest first and about as many tokens in each.
 
     Args:
         lengths_B: Tokens of each row that a pass computes.
         max_rows: Rows that a pass takes at most.
-        trim: Whether passes are cut to their longest row; otherwise rows stay in order, in as few passes as allowed.
+        tokens: About how many a pass takes, which is then cut to its longest row; `None`: rows stay in order, in as few
+            passes as allowed.
     """
     fewest = 1 if max_rows is None else -(-len(lengths_B) // max_rows)
-    if not trim:
+    if tokens is None:
         return list(torch.arange(len(lengths_B), device=lengths_B.device).tensor_split(fewest))
-    full = round(int(lengths_B.sum()) / _TOKENS_A_PASS[lengths_B.device.type])
+    full = round(int(lengths_B.sum()) / tokens)
     return list(lengths_B.argsort(stable=True).tensor_split(max(fewest, min(full, len(lengths_B)))))
 
 
 def trimmed_log_probs(
-    model: Any, input_ids_BT: Tensor, mask_BT: Tensor, num_tokens: int, max_rows: int | None = None
+    model: Any, input_ids_BT: Tensor, mask_BT: Tensor, num_tokens: int, max_rows: int | None, tokens: int
 ) -> LogProbs:
     """Log-probs of the last `num_tokens` tokens of each row; every pass is cut to its longest prompt and completion.
 
     Args and result as of `rlvr.engine.shared_prompt.shared_log_probs`.
     """
-    passes = passes_of(mask_BT.sum(-1), max_rows, trim=True)
+    passes = passes_of(mask_BT.sum(-1), max_rows, tokens)
     outs = []
     for rows_B in passes:
         present_T = mask_BT[rows_B].any(0).nonzero().squeeze(-1)

@@ -6,7 +6,7 @@ Not here: how they are sampled (`Sampler`) and what is learned from them (`Group
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -108,7 +108,7 @@ class Rollout:
             [turns_of(each) for each in said],
             {
                 **self.columns(),
-                "prompt": [env.messages(task) for task in self.tasks],
+                "prompt": self._of_each_group(env.messages),
                 "completion_ids": [completion.own_ids for completion in self.completions],
             },
             shared=shared,
@@ -123,6 +123,11 @@ class Rollout:
             self.solved.append(success)
             self.infos.append(info)
             self.scores[n].errors.update(errors)
+
+    def _of_each_group(self, function: Callable[[Task], Any]) -> list[Any]:
+        """What a function makes of each completion's task, called once for those of a group."""
+        found = {group: function(task) for group, task in dict(zip(self.groups, self.tasks, strict=True)).items()}
+        return [found[group] for group in self.groups]
 
     def turn_means(self) -> dict[str, float]:
         """What is logged of episodes: the model's turns, and the share whose turns or tokens ended before they did."""
@@ -183,26 +188,23 @@ class Rollout:
         self, env: Environment, advantages: Sequence[float | None], why_not_kept: Sequence[str | None]
     ) -> list[TraceRow]:
         """One row a completion, once all of it is known."""
-        prompts = {
-            group: (env.messages(task), completion_text(env.gold(task)))
-            for group, task in zip(self.groups, self.tasks, strict=True)
-        }
-        traced = {group: env.traced(task) for group, task in zip(self.groups, self.tasks, strict=True)}
+        messages, traced = self._of_each_group(env.messages), self._of_each_group(env.traced)
+        golds = self._of_each_group(lambda task: completion_text(env.gold(task)))
         now = time.time()
         return [
             TraceRow(
                 run=self.origin.run,
                 stage=self.origin.stage,
                 split="train",
-                env=traced[self.groups[n]][0],
+                env=traced[n][0],
                 step=self.step,
                 group=self.groups[n],
                 sample=self.samples[n],
                 attempt=self.attempts[n],
                 task_id=self.task_ids[n],
-                task=traced[self.groups[n]][1],
-                messages=prompts[self.groups[n]][0],
-                gold=prompts[self.groups[n]][1],
+                task=traced[n][1],
+                messages=messages[n],
+                gold=golds[n],
                 completion=self.texts[n],
                 turns=traced_turns(completion),
                 token_ids=completion.token_ids,
@@ -279,7 +281,8 @@ def new_rollout(
         )
         for task_id, group, sample in zip(task_ids, groups, samples, strict=True)
     ]
-    tasks = [json.loads(example["task"]) for example in inputs]
+    by_text = {text: json.loads(text) for text in dict.fromkeys(example["task"] for example in inputs)}
+    tasks = [by_text[example["task"]] for example in inputs]
     return Rollout(origin, step, tasks, task_ids, list(groups), samples, [attempt] * len(tasks), seeds)
 
 

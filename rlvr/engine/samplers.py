@@ -41,6 +41,7 @@ class SamplerSettings:
         gpu_memory_share: Of the card that vLLM in this process takes; by default nine tenths of what is free of it.
         sleeps: Whether it gives its memory back between sampling and update.
         trust_remote_code: Whether the model's own code may run.
+        share_prompts: Whether the torch sampler keeps a prompt once for its group.
     """
 
     name: SamplerName = "torch"
@@ -52,19 +53,22 @@ class SamplerSettings:
     gpu_memory_share: float | None = None
     sleeps: bool = False
     trust_remote_code: bool = False
+    share_prompts: bool = True
 
 
 class _TorchSource:
     """The model samples itself: nothing to copy, nothing to free."""
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
-        self.tokenizer = tokenizer
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", share_prompts: bool) -> None:
+        self.tokenizer, self.share_prompts = tokenizer, share_prompts
 
     def holding(self, model: Any) -> Sampler:
         from rlvr.engine.torch_sampler import TorchSampler
 
         eos_ids = end_of_turn_ids(model, self.tokenizer)
-        return TorchSampler(model, eos_ids, pad_id(self.tokenizer), tokenizer=self.tokenizer)
+        return TorchSampler(
+            model, eos_ids, pad_id(self.tokenizer), tokenizer=self.tokenizer, share_prompts=self.share_prompts
+        )
 
     def close(self) -> None:
         pass
@@ -91,7 +95,7 @@ def sampler_source(
     """
     name = resolve(settings.name)
     if name == "torch":
-        return _TorchSource(tokenizer)
+        return _TorchSource(tokenizer, settings.share_prompts)
     eos_ids = end_of_turn_ids(model, tokenizer)
     if name == "vllm-server":
         from rlvr.engine.vllm_server import ServerSampler

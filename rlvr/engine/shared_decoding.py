@@ -1,33 +1,29 @@
 """Decoding on a CPU with the keys and values of a prompt kept once for its group, and read once for all of it.
 
-transformers keeps them for each row, and torch's attention on a CPU is slow where a row has but one new token. Here the
-queries of a group attend to their prompt as one matrix product, and each row's to what it drew itself; by the
-log-sum-exp of their scores both parts are weighed into what attention over all of it gives, up to rounding.
+transformers keeps them for each row, torch's attention on a CPU is slow where a row has but one new token, and a small
+model's step is mostly the calling of operations. Here a step is as few of them as it can be: projections of the same
+input are one product, and the queries of a group attend to their prompt as one product, each row's to what it drew
+itself, under one softmax over both. It gives what transformers' own step gives, up to rounding.
 
-    out = w a + (1 - w) b    w = sigmoid(lse_a - lse_b)    a: over the prompt, b: over the row's own tokens
-
-Not here: drawing (`torch_sampler`), and the update, where `shared_prompt` passes a group's prompt once.
+Not here: drawing and the prompt's own pass (`torch_sampler`), and the update, where `shared_prompt` passes a group's
+prompt once.
 
 Shapes: P prompts, G rows of a prompt at most, B rows, H heads of keys, R heads of queries to each, T tokens, D the size
-of a head.
+of a head, C the width of the model.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface
+from torch.nn.functional import linear, rms_norm
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from rlvr.engine.attention_cache import layer_kinds, make_roomy
 
 MODEL_TYPES = {"llama", "qwen2", "qwen3", "smollm3"}
-"""Models whose attention is scaled scores, softmax and values alone; with what others add to it they would be wrong."""
-
-_NAME = "rlvr_shared_prompt"
+"""Models whose layers are those of `_Layer`; what another one adds to them would be left out."""
 
 
 @dataclass
@@ -55,6 +51,7 @@ class SharedPrompt:
         self.grid_PG[self.prompt_of_row_B[order_B], column_B] = order_B
         self.place_B = torch.empty_like(rows_B)
         self.place_B[order_B] = self.prompt_of_row_B[order_B] * self.grid_PG.shape[1] + column_B
+        self._is_grid = torch.equal(self.grid_PG.flatten(), rows_B)
 
     def select(self, rows_B: Tensor) -> "SharedPrompt":
         """Of some rows; prompts that none of them has are left out."""
@@ -64,17 +61,24 @@ class SharedPrompt:
         states = [(keys[kept_P], values[kept_P]) for keys, values in self.states]
         return SharedPrompt(states, self.bias_P1T[kept_P], prompt_of_row_B)
 
-    def attended(self, query_BHRD: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        """What each row's query finds in its prompt, and the log-sum-exp of its scores."""
-        prompts, group = self.grid_PG.shape
-        _, heads, repeats, size = query_BHRD.shape
-        grid = query_BHRD[self.grid_PG.flatten()].view(prompts, group, heads, repeats, size).transpose(1, 2)
-        found, lse = _attended(grid.reshape(prompts, heads, -1, size), *self.states[layer], self.bias_P1T)
-        by_row = (prompts, heads, group, repeats, -1)
-        return self._rows(found.view(by_row)), self._rows(lse.view(by_row))
+    def attended(self, query_BHRD: Tensor, layer: int, keys_BHTD: Tensor, values_BHTD: Tensor) -> Tensor:
+        """What each row's scaled query finds in its prompt and in the keys and values of its own, (B, H, R, D)."""
+        prompt_keys, prompt_values = self.states[layer]
+        of_prompt = self._grid(query_BHRD) @ prompt_keys.transpose(-1, -2)
+        scores = torch.cat([self._rows(of_prompt + self.bias_P1T), query_BHRD @ keys_BHTD.transpose(-1, -2)], -1)
+        shares, own_shares = scores.softmax(-1).split([prompt_keys.shape[2], keys_BHTD.shape[2]], -1)
+        return self._rows(self._grid(shares) @ prompt_values) + own_shares @ values_BHTD
 
-    def _rows(self, grid: Tensor) -> Tensor:
-        return grid.transpose(1, 2).flatten(0, 1)[self.place_B]
+    def _grid(self, of_rows: Tensor) -> Tensor:
+        """From (B, H, R, …) to (P, H, G R, …)."""
+        prompts, group = self.grid_PG.shape
+        grid = of_rows if self._is_grid else of_rows[self.grid_PG.flatten()]
+        return grid.unflatten(0, (prompts, group)).transpose(1, 2).flatten(2, 3)
+
+    def _rows(self, of_grid: Tensor) -> Tensor:
+        """And back."""
+        rows = of_grid.unflatten(2, (self.grid_PG.shape[1], -1)).transpose(1, 2).flatten(0, 1)
+        return rows if self._is_grid else rows[self.place_B]
 
 
 def can_share_decoding(model: Any) -> bool:
@@ -94,45 +98,74 @@ def shared_prompt(cache: DynamicCache, mask_PT: Tensor, prompt_of_row_B: Tensor)
     return SharedPrompt(states, bias_P1T, prompt_of_row_B), own
 
 
-@contextmanager
-def decoding(model: Any, shares: bool) -> Iterator[None]:
-    """For the time of the block, a model's attention is the one here; its calls are given `shared_prompt`."""
-    before = model.config._attn_implementation
-    if shares:
-        model.set_attn_implementation(_NAME)
-    try:
-        yield
-    finally:
-        if shares:
-            model.set_attn_implementation(before)
+class SharedDecoder:
+    """A model for which `can_share_decoding` holds, with the weights that it has now, one token a row at a time."""
+
+    def __init__(self, model: Any) -> None:
+        decoder = model.get_decoder()
+        self.embed, self.rotary, self.norm = decoder.embed_tokens, decoder.rotary_emb, decoder.norm
+        self.head = model.get_output_embeddings()
+        self.layers = [_Layer(layer) for layer in decoder.layers]
+
+    def logits(self, tokens_B: Tensor, positions_B: Tensor, cache: DynamicCache, prompt: SharedPrompt) -> Tensor:
+        """Of the token after each row's (B, V); its keys and values are put into the cache."""
+        x_BC = self.embed(tokens_B)
+        cos_B1D, sin_B1D = (each.squeeze(0)[:, None] for each in self.rotary(x_BC, positions_B[None]))
+        first, second = sin_B1D.chunk(2, -1)
+        turn = (cos_B1D, torch.cat([-first, second], -1))  # a head's halves change places, the second with its sign
+        for layer in self.layers:
+            x_BC = layer(x_BC, turn, cache, prompt)
+        return self.head(self.norm(x_BC))
 
 
-def _attend(
-    module: Any,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    scaling: float,
-    shared_prompt: SharedPrompt,
-    **_: Any,
-) -> tuple[Tensor, None]:
-    """As transformers calls it, with one new token a row."""
-    rows, heads, _one, size = query.shape
-    query_BHRD = query.view(rows, key.shape[1], -1, size) * scaling
-    own, own_lse = _attended(query_BHRD, key, value)
-    of_prompt, prompt_lse = shared_prompt.attended(query_BHRD, module.layer_idx)
-    found = torch.lerp(own, of_prompt, (prompt_lse - own_lse).sigmoid())
-    return found.view(rows, 1, heads, size), None
+class _Layer:
+    """x + attention(norm(x)), then x + mlp(norm(x)), with the projections of each norm as one product."""
+
+    def __init__(self, layer: Any) -> None:
+        attention, mlp = layer.self_attn, layer.mlp
+        self.index, self.size, self.scale = attention.layer_idx, attention.head_dim, attention.scaling
+        self.repeats = attention.num_key_value_groups
+        self.norm, self.mlp_norm = layer.input_layernorm, layer.post_attention_layernorm
+        self.qkv = _stacked(attention.q_proj, attention.k_proj, attention.v_proj)
+        self.gate_up = _stacked(mlp.gate_proj, mlp.up_proj)
+        self.out, self.down, self.act = attention.o_proj, mlp.down_proj, mlp.act_fn
+        self.num_heads = attention.k_proj.out_features // self.size
+        self.query_norm, self.key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
+        self.rotates = getattr(attention, "use_rope", True)  # SmolLM3 has layers that know no positions
+
+    def __call__(self, x_BC: Tensor, turn: tuple[Tensor, Tensor], cache: Any, prompt: SharedPrompt) -> Tensor:
+        x_BC = x_BC + self.out(self._attended(_normed(self.norm, x_BC), turn, cache, prompt))
+        gate, up = linear(_normed(self.mlp_norm, x_BC), *self.gate_up).chunk(2, -1)
+        return x_BC + self.down(self.act(gate) * up)
+
+    def _attended(self, x_BC: Tensor, turn: tuple[Tensor, Tensor], cache: Any, prompt: SharedPrompt) -> Tensor:
+        rows, queries = len(x_BC), self.num_heads * self.repeats
+        found = linear(x_BC, *self.qkv).view(rows, -1, self.size)
+        query, key, value = found.split([queries, self.num_heads, self.num_heads], 1)
+        if self.query_norm is not None:
+            query, key = _normed(self.query_norm, query), _normed(self.key_norm, key)
+        if self.rotates:
+            cos, sin = turn
+            query, key = (each * cos + each.roll(self.size // 2, -1) * sin for each in (query, key))
+        keys, values = cache.layers[self.index].update(key[:, :, None], value[:, :, None])
+        query_BHRD = (query * self.scale).view(rows, self.num_heads, self.repeats, self.size)
+        return prompt.attended(query_BHRD, self.index, keys, values).flatten(1)
 
 
-def _attended(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    scores = query @ keys.transpose(-1, -2)
-    if bias is not None:
-        scores += bias
-    lse = scores.logsumexp(-1, keepdim=True)
-    return scores.sub_(lse).exp_() @ values, lse
+def _normed(norm: Any, x: Tensor) -> Tensor:
+    return rms_norm(x, norm.weight.shape, norm.weight, norm.variance_epsilon)
 
 
-AttentionInterface.register(_NAME, _attend)
+def _stacked(*projections: Any) -> tuple[Tensor, Tensor | None]:
+    """The weight and the bias of one projection that gives what each gives, side by side."""
+    weights, biases = zip(*(_weight_and_bias(each) for each in projections), strict=True)
+    return torch.cat(weights), None if biases[0] is None else torch.cat(biases)
+
+
+def _weight_and_bias(projection: Any) -> tuple[Tensor, Tensor | None]:
+    """Of a layer with an adapter, the weight is what it makes of each unit vector."""
+    bias = projection.bias
+    if type(projection) is torch.nn.Linear:
+        return projection.weight, bias
+    found = projection(torch.eye(projection.in_features))
+    return (found if bias is None else found - bias).T, bias

@@ -28,8 +28,8 @@ def shared_log_probs(
     input_ids_BT: Tensor,
     mask_BT: Tensor,
     num_tokens: int,
-    max_rows: int | None = None,
-    trim: bool = True,
+    max_rows: int | None,
+    tokens: int | None,
 ) -> LogProbs | None:
     """Log-probs of the last `num_tokens` tokens of each row, and the entropies (nats) of what they were drawn from.
 
@@ -39,7 +39,7 @@ def shared_log_probs(
         mask_BT: 1 where a token is.
         num_tokens: Columns of completions.
         max_rows: Rows that one pass takes at most.
-        trim: Whether a pass is cut to its longest completion.
+        tokens: About how many of completions one pass takes, which is then cut to the longest; `None`: no cutting.
 
     Returns:
         Two tensors (B, `num_tokens`), 0 where padded, the second `None` where the head computes no entropies; or `None`
@@ -59,10 +59,10 @@ def shared_log_probs(
         logits_to_keep=1,
     ).past_key_values
     lengths_B = mask_BT[:, -num_tokens:].sum(-1)
-    passes = passes_of(lengths_B, max_rows, trim)
+    passes = passes_of(lengths_B, max_rows, tokens)
     outs = []
     for rows_B in passes:
-        length = max(1, int(lengths_B[rows_B].max())) if trim else num_tokens
+        length = max(1, int(lengths_B[rows_B].max())) if tokens else num_tokens
         prompt_cache = spread(cache, prompt_of_row_B[rows_B])
         out = _completion_pass(model, input_ids_BT[rows_B], mask_BT[rows_B], num_tokens, length, prompt_cache)
         outs.append((out.log_probs, out.entropy))

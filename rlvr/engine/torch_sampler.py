@@ -15,7 +15,7 @@ import torch
 
 from rlvr.engine.attention_cache import ATTENTION_KINDS, layer_kinds, make_roomy, positions
 from rlvr.engine.sampling import MAX_ROWS, Completion, FinishReason, Request, SamplingParams
-from rlvr.engine.shared_decoding import SharedPrompt, can_share_decoding, decoding, shared_prompt
+from rlvr.engine.shared_decoding import SharedDecoder, SharedPrompt, can_share_decoding, shared_prompt
 from rlvr.engine.stops import StopStrings
 from rlvr.engine.token_record import Others, TokenRecord, beside
 from rlvr_rewards.errors import UserError
@@ -37,8 +37,7 @@ class TorchSampler:
         max_rows: Most completions under way at once; more requests are worked off in turns.
         tokenizer: What stop strings are looked for with; only they need it.
         share_prompts: Whether the keys and values of a prompt are kept once for its group, where the model allows it
-            (`rlvr.engine.shared_decoding`); otherwise each row has a copy. It changes the rounding, and is off: whether
-            it is faster with two threads is not shown yet (docs/performance.md).
+            (`rlvr.engine.shared_decoding`); otherwise each row has a copy. It changes the rounding.
 
     Raises:
         UserError: The model keeps something else than keys and values of attention (whole, or of a sliding window).
@@ -51,21 +50,24 @@ class TorchSampler:
         pad_id: int,
         max_rows: int = MAX_ROWS,
         tokenizer: "PreTrainedTokenizerBase | None" = None,
-        share_prompts: bool = False,
+        share_prompts: bool = True,
     ) -> None:
         _refuse_recurrent(model)
         self.shares = share_prompts and can_share_decoding(model)
         self.model, self.pad_id, self.max_rows, self.tokenizer = model, pad_id, max_rows, tokenizer
         self.eos_ids = torch.tensor(sorted(set(eos_ids)), device=model.device)
+        self.decoder: SharedDecoder | None = None
 
     @torch.no_grad()
     def sample(self, requests: Sequence[Request], params: SamplingParams) -> list[list[Completion]]:
         """A group for each request, in order; see `Sampler`."""
         was_training = self.model.training
         self.model.eval()
+        self.decoder = SharedDecoder(self.model) if self.shares else None
         try:
             return [group for chunk in self._chunks(requests) for group in self._sample_chunk(chunk, params)]
         finally:
+            self.decoder = None  # its weights are those of now
             self.model.train(was_training)
 
     def _chunks(self, requests: Sequence[Request]) -> Iterator[list[Request]]:
@@ -82,8 +84,7 @@ class TorchSampler:
 
     def _sample_chunk(self, requests: list[Request], params: SamplingParams) -> list[list[Completion]]:
         batch = self._prefill(requests, params)
-        with decoding(self.model, self.shares):
-            self._draw_all(batch, params)
+        self._draw_all(batch, params)
         return batch.groups(requests)
 
     def _draw_all(self, batch: "_Batch", params: SamplingParams) -> None:
@@ -135,14 +136,17 @@ class TorchSampler:
         )
 
     def _decode(self, batch: "_Batch") -> None:
+        positions_B = batch.mask_BT.sum(-1)
         batch.mask_BT = torch.cat([batch.mask_BT, batch.mask_BT.new_ones(len(batch.mask_BT), 1)], dim=1)
+        if batch.prompt is not None and self.decoder is not None:
+            batch.logits_BV = self.decoder.logits(batch.tokens_B, positions_B, batch.cache, batch.prompt)
+            return
         out = self.model(
             input_ids=batch.tokens_B[:, None],
             attention_mask=batch.mask_BT,
-            position_ids=positions(batch.mask_BT)[:, -1:],
+            position_ids=positions_B[:, None],
             past_key_values=batch.cache,
             use_cache=True,
-            **({} if batch.prompt is None else {"shared_prompt": batch.prompt}),
         )
         batch.logits_BV = out.logits[:, -1].float()
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlvr.engine.passes import LogProbs, trimmed_log_probs
+from rlvr.engine.passes import LogProbs, tokens_a_pass, trimmed_log_probs
 from rlvr.engine.shared_prompt import can_share, shared_log_probs
 
 
@@ -43,11 +43,11 @@ def saving_log_probs(
         max_rows: Rows that one pass takes at most.
         savings: Which are wanted.
     """
-    found = None
+    found, tokens = None, tokens_a_pass(unwrapped) if savings.trim_padding else None
     if savings.share_prompts and can_share(unwrapped):
-        found = shared_log_probs(model, *rows, num_tokens, max_rows, savings.trim_padding)
-    if found is None and savings.trim_padding:
-        found = trimmed_log_probs(model, *rows, num_tokens, max_rows)
+        found = shared_log_probs(model, *rows, num_tokens, max_rows, tokens)
+    if found is None and tokens:
+        found = trimmed_log_probs(model, *rows, num_tokens, max_rows, tokens)
     return found
 
 

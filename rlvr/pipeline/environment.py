@@ -6,7 +6,8 @@ import warnings
 
 _SETTINGS = {
     "OMP_DYNAMIC": "FALSE",
-    "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep: 2-3 times faster where cores are shared
+    "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep: 2-3 times faster where cores are shared …
+    "GOMP_SPINCOUNT": "1500",  # … after some 10 us, within which most of a small step's operations follow each other
     "MKL_DYNAMIC": "FALSE",
     "MKL_CBWR": "AUTO",  # the same sums from run to run, wherever memory happens to lie
     "TOKENIZERS_PARALLELISM": "false",

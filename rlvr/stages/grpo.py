@@ -38,7 +38,8 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
         extra_groups: Groups that a step samples beyond its own at most, in place of those without variance; by default
             the algorithm's.
         curriculum: Draws each step's tasks by difficulty, so that the pass rate stays in a band; off unless given.
-        share_prompts, trim_padding, skip_zero_variance: What the update leaves out; see `rlvr.engine.update.Savings`.
+        share_prompts, trim_padding, skip_zero_variance: What the update leaves out; see `rlvr.engine.update.Savings`;
+            the first is of the torch sampler too.
         score_beside: Whether rewards are computed in a thread while a reference or old model's log-probs are.
     """
 
@@ -243,6 +244,7 @@ def _sampler_source(config: GRPOStageConfig, run: "Run", start: Start) -> "Sampl
         max_length=start.args.vllm_max_model_length,
         gpu_memory_share=start.args.vllm_gpu_memory_utilization,
         sleeps=start.args.vllm_enable_sleep_mode,
+        share_prompts=config.share_prompts,
     )
     if settings.sleeps and start.args.use_cpu:
         raise UserError(f"stage {config.name}: trl.vllm_enable_sleep_mode gives GPU memory back, and here is no GPU")

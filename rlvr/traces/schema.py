@@ -119,13 +119,19 @@ class TraceRow:
 
 def to_table(rows: Sequence[TraceRow]) -> pa.Table:
     """Rows as an Arrow table; columns without a value keep their type."""
-    return pa.Table.from_pylist([_as_columns(row) for row in rows], schema=SCHEMA)
+    written: dict[int, str] = {}
+    return pa.Table.from_pylist([_as_columns(row, written) for row in rows], schema=SCHEMA)
 
 
-def _as_columns(row: TraceRow) -> dict[str, Any]:
+def _as_columns(row: TraceRow, written: dict[int, str]) -> dict[str, Any]:
+    """Its columns; what the rows of a group share, such as the task, is in `written` once it is JSON."""
     columns = {name: writable(value) if isinstance(value, str) else value for name, value in vars(row).items()}
     for name in ("task", "messages", "turns", "info"):
-        columns[name] = None if columns[name] is None else json.dumps(columns[name], default=str)
+        value = columns[name]
+        if value is not None:
+            if id(value) not in written:
+                written[id(value)] = json.dumps(value, default=str)
+            columns[name] = written[id(value)]
     columns["parts"] = [(writable(name), value) for name, value in row.parts.items()]
     columns["errors"] = [(writable(name), writable(error)) for name, error in row.errors.items()]
     columns["completion_tokens"] = _num_own_tokens(row)
@@ -140,4 +146,4 @@ def _num_own_tokens(row: TraceRow) -> int:
 
 def writable(text: str) -> str:
     """Text as Arrow takes it: an unpaired surrogate becomes its escape, such as `\\ud800`."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

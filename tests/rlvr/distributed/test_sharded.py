@@ -64,8 +64,8 @@ torch.manual_seed(1)
 ids_BT, mask_BT = torch.randint(4, 97, (4, 20)), torch.ones(4, 20, dtype=torch.long)
 ids_BT[2:, :8], mask_BT[:2, :3] = ids_BT[2, :8].clone(), 0
 mask_BT[1, 15:] = 0
-wanted, _ = trimmed_log_probs(whole, ids_BT, mask_BT, 12)
-got, _ = trimmed_log_probs(sharded, ids_BT, mask_BT, 12)
+wanted, _ = trimmed_log_probs(whole, ids_BT, mask_BT, 12, None, 1000)
+got, _ = trimmed_log_probs(sharded, ids_BT, mask_BT, 12, None, 1000)
 same("log-probs", got, wanted)
 (wanted.sum() / 10).backward()
 (got.sum() / 10).backward()

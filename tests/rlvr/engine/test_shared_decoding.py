@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlvr.engine.sampling import Request, SamplingParams
@@ -50,6 +51,16 @@ def test_tokens_and_log_probs_are_those_of_a_copy_for_each_row(model_type):
     for ours, theirs in zip(shared, copied, strict=True):
         assert ours.token_ids == theirs.token_ids
         assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
+
+
+def test_adapters_are_part_of_the_weights():
+    model = a_model("qwen2")
+    plain = drawn(model)
+    model = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
+    assert can_share_decoding(model)
+    adapted, copied = drawn(model), drawn(model, share_prompts=False)
+    assert [each.token_ids for each in adapted] == [each.token_ids for each in copied]
+    assert [each.token_ids for each in adapted] != [each.token_ids for each in plain]
 
 
 def test_a_model_that_adds_to_its_scores_decodes_as_transformers_does():

@@ -5,7 +5,6 @@ import torch
 from peft import LoraConfig, get_peft_model
 from trl.trainer.utils import add_fused_lm_head
 
-from rlvr.engine import passes
 from rlvr.engine.shared_prompt import can_share, shared_log_probs
 from tests.rlvr.engine.test_torch_sampler import PAD, made
 
@@ -50,12 +49,11 @@ def model(request):
 
 @pytest.mark.parametrize("tokens_a_pass", [1000, 8])
 @pytest.mark.parametrize("adapted", [False, True])
-def test_log_probs_entropies_and_gradients_are_those_of_whole_rows(model, adapted, tokens_a_pass, monkeypatch):
-    monkeypatch.setattr(passes, "_TOKENS_A_PASS", {"cpu": tokens_a_pass})
+def test_log_probs_entropies_and_gradients_are_those_of_whole_rows(model, adapted, tokens_a_pass):
     if adapted:
         model = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
     ids, mask = rows(PROMPTS)
-    found = shared_log_probs(model, ids, mask, NUM_TOKENS)
+    found = shared_log_probs(model, ids, mask, NUM_TOKENS, None, tokens_a_pass)
     assert found is not None
     shared, whole = found, whole_log_probs(model, ids, mask)
     for ours, theirs in zip(shared, whole, strict=True):
@@ -66,17 +64,17 @@ def test_log_probs_entropies_and_gradients_are_those_of_whole_rows(model, adapte
         assert (ours[name] - gradient).norm() < 1e-4 * gradient.norm(), name
 
 
-def test_a_pass_takes_no_more_rows_than_allowed(model, monkeypatch):
+def test_a_pass_takes_no_more_rows_than_allowed(model):
     seen = []
     model.register_forward_pre_hook(lambda _, args, kwargs: seen.append(len(kwargs["input_ids"])), with_kwargs=True)
     ids, mask = rows(PROMPTS)
-    shared_log_probs(model, ids, mask, NUM_TOKENS, max_rows=5)
+    shared_log_probs(model, ids, mask, NUM_TOKENS, 5, 1000)
     assert seen[0] == len(PROMPTS)
     assert sum(seen[1:]) == len(ids) and max(seen[1:]) <= 5
 
 
 def test_prompts_that_all_differ_are_left_to_trl(model):
-    assert shared_log_probs(model, *rows(PROMPTS, group_size=1), NUM_TOKENS) is None
+    assert shared_log_probs(model, *rows(PROMPTS, group_size=1), NUM_TOKENS, None, 1000) is None
 
 
 def test_windows_and_recomputed_activations_are_left_to_trl():

@@ -168,8 +168,9 @@ def test_each_prompt_is_prefilled_once_for_its_group(qwen, monkeypatch):
         return forward(*args, **kwargs)
 
     monkeypatch.setattr(qwen, "forward", counted)
-    sample(qwen, num_samples=8, eos=(), max_new_tokens=3)
-    assert shapes == [(3, 11), (24, 1), (24, 1)]
+    groups = sample(qwen, num_samples=8, eos=(), max_new_tokens=3)
+    assert shapes == [(3, 11)]
+    assert [len(group) for group in groups] == [8, 8, 8]
 
 
 def test_a_model_in_training_goes_back_to_training(qwen):
