@@ -181,7 +181,8 @@ def _asked(run: "Run") -> Asked:
         for rows in run.env.streams(split, run.config.seed).values()
         for task in islice(rows, count)
     ]
-    words = (words_of(run.env.messages(task)) for task in tasks)
+    # of several turns, a prompt may be that of many tasks: what it hides is what is asked
+    words = (words_of(run.env.messages(task)) for task in tasks if run.env.max_turns == 1)
     return Asked(frozenset(run.env.task_id(task) for task in tasks), frozenset(words))
 
 

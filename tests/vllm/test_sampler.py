@@ -194,3 +194,28 @@ def test_a_stop_string_cuts_a_completion_and_changes_nothing_before(sampler, mod
     for completion in shorter:
         assert completion.finish_reason == FinishReason.STOP
         assert stop in tokenizer.decode(completion.token_ids[-8:], skip_special_tokens=False)
+
+
+def test_every_turn_of_an_episode_is_drawn_after_all_that_was_said(sampler, model, tokenizer):
+    from rlvr.engine.turns import sample_episodes
+
+    env = make("guess?largest=15&guesses=4")
+    tasks = list(islice(env.rows("train", 0), 4))
+    asked = [Request(prompt_ids(tokenizer, env.messages(task)), [n, 100 + n]) for n, task in enumerate(tasks)]
+    params = SamplingParams(80, min_new_tokens=2, stop=("e", "s", "1", "A", "2"))
+    groups = sample_episodes(sampler.holding(model), asked, params, env, tasks, tokenizer)
+    assert max(len(completion.turns) for group in groups for completion in group) > 2
+    for request, group in zip(asked, groups, strict=True):
+        for completion in group:
+            ids = torch.tensor([[*request.prompt_ids, *completion.token_ids]])
+            with torch.no_grad():
+                logits_TV = model(input_ids=ids).logits[0, len(request.prompt_ids) - 1 : -1]
+            ours = logits_TV.log_softmax(-1).gather(-1, ids[0, len(request.prompt_ids) :, None]).squeeze(-1).tolist()
+            starts = [turn.start for turn in completion.turns if turn.is_own]  # where a turn may not end yet
+            forced = {place for start in starts for place in (start, start + 1)}
+            gaps = [
+                abs(mine - theirs)
+                for place, (mine, theirs) in enumerate(zip(ours, completion.logprobs, strict=True))
+                if theirs is not None and place not in forced
+            ]
+            assert not gaps or max(gaps) < 1e-3

@@ -36,12 +36,14 @@ num_tasks = 16
 group_size = 4
 max_new_tokens = 90
 min_reward = 0.0
+stop = ["e", "1"]
 [[stage]]
 kind = "grpo"
 steps = 2
 prompts_per_step = 2
 group_size = 4
 max_new_tokens = 90
+stop = ["e", "1"]
 [[stage]]
 kind = "evaluate"
 models = ["grpo"]
