@@ -17,6 +17,8 @@ from rlvr_envs.environment import Message, Task
 from rlvr_envs.episode import Episode
 from rlvr_rewards import UserError
 
+ANY = "rlvr/any-v0"
+"""Whatever `environment=` says: one of a collection (`reasoning_gym/leg_counting`), or of a file."""
 MAX_CHARACTERS = 10_000_000
 _SAMPLED = "abcdefghijklmnopqrstuvwxyz 0123456789<>/"
 _SAMPLED_CHARACTERS = 40
@@ -27,6 +29,8 @@ def register() -> None:
     for name in ENVIRONMENTS.names():
         if f"rlvr/{name}-v0" not in gymnasium.registry:
             gymnasium.register(f"rlvr/{name}-v0", entry_point="rlvr_envs.gym:TextEnv", kwargs={"environment": name})
+    if ANY not in gymnasium.registry:
+        gymnasium.register(ANY, entry_point="rlvr_envs.gym:TextEnv")
 
 
 class AnyText(gymnasium.Space[str]):

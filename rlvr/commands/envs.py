@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", help='NAME, "NAME?option=value" or FILE.py:NAME; without it, list all')
+    parser.add_argument(
+        "name",
+        nargs="?",
+        help='NAME, "NAME?option=value", COLLECTION/NAME or FILE.py:NAME; COLLECTION lists its own; without, list all',
+    )
     parser.add_argument("--n", type=int, default=200, help="tasks to measure the baselines on (default 200)")
     parser.add_argument("--show", type=int, default=2, help="tasks to print (default 2)")
     parser.add_argument("--split", default="test", help="which split (default test)")
@@ -25,7 +29,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.n < 1 or args.show < 0:
         raise UserError(f"--n {args.n} --show {args.show}: --n starts at 1 and --show at 0")
-    if args.name:
+    if args.name and args.name.rstrip("/") in _collections():
+        _list_collection(args.name.rstrip("/"))
+    elif args.name:
         _show_one(args)
     else:
         _list_all()
@@ -41,6 +47,27 @@ def _list_all() -> None:
     out = console()
     out.print(table("environments", ("name", "what it is", "options"), rows))
     out.print('rlvr envs NAME shows one; options are written as "NAME?option=value".')
+    out.print(
+        f"Collections of others, as COLLECTION/NAME: {', '.join(_collections())}. rlvr envs COLLECTION lists one."
+    )
+
+
+def _collections() -> list[str]:
+    from rlvr_envs.collection import COLLECTIONS
+
+    return COLLECTIONS.names()
+
+
+def _list_collection(name: str) -> None:
+    from rlvr.console import console, table
+    from rlvr_envs.collection import COLLECTIONS
+
+    collection, out = COLLECTIONS.get(name), console()
+    if not (about := collection.about()):
+        out.print(f"{name}: whatever is installed, by its own id: rlvr envs {name}/ID")
+        return
+    out.print(table(f"{name}/… ({len(about)})", ("name", "what it is"), list(about.items())))
+    out.print(f"rlvr envs {name}/NAME shows one, and its options.")
 
 
 def _options(cls: "type[Environment]") -> str:
@@ -70,6 +97,8 @@ def _show_environment(args: argparse.Namespace, environment: "Environment") -> N
         raise UserError(f"{args.name} has no task in the split {args.split!r}")
     out = console()
     titled(out, args.name, inspect.cleandoc(type(environment).__doc__ or ""))
+    if args.name.partition("/")[0] in _collections():
+        out.print(f"options: {_options(type(environment)) or 'none'}", soft_wrap=True)
     out.print(f"columns: {', '.join(environment.columns)}  splits: {', '.join(environment.splits)}")
     out.print(f"parts: {', '.join(environment.reward.part_names())}  most to earn: {environment.reward.max:g}")
     for number, task in enumerate(tasks[: args.show], start=1):

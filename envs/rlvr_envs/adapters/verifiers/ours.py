@@ -75,7 +75,7 @@ class OurTaskset(vf.Taskset[OurTask, OurConfig]):
         for row in islice(env.rows(self.config.split, self.config.seed), self.config.num_tasks):
             *before, last = env.messages(row)
             system = "\n\n".join(message["content"] for message in before)
-            data = OurData(
+            data = OurData(  # pyright: ignore[reportCallIssue]  # a default given by position
                 id=env.task_id(row),
                 prompt=last["content"],
                 system_prompt=system or None,
