@@ -69,6 +69,8 @@ REWARDS_WRITTEN = (
 )
 MOST_POOLED = 2000
 """Texts through what runs in a process of its own."""
+_MOST_OF_PROGRAMS_S = 60.0
+"""Seconds that an environment whose answers are programs may take for one, all tests of it twice."""
 IN_FORM = dict(zip((AnswerForm.TAG, AnswerForm.HASHES, AnswerForm.BOXED, AnswerForm.LAST_NUMBER), FORMS, strict=True))
 IN_FORM[AnswerForm.TEXT] = "<think>so</think>{}"
 GSM8K_ROW = {"question": "3+4?", "answer": "3+4=<<3+4=7>>7\n#### 7"}
@@ -214,7 +216,8 @@ def environments() -> Iterator[Target]:
         task = GSM8K_ROW if spec == "gsm8k" else next(iter(env.rows("train", 0)))
         golds = [str(turn["content"]) for turn in turns_of(env.gold(task))]  # of several turns each by itself
         seeds = (*ANSWERS[:8], *golds * -(-8 // len(golds)))
-        yield Target(f"env {spec}", _judge(env, task), seeds, env.reward.bounds)
+        pooled_s = _MOST_OF_PROGRAMS_S if env.reward.has_ahead else None
+        yield Target(f"env {spec}", _judge(env, task), seeds, env.reward.bounds, pooled_s)
 
 
 def run(fuzzed: Sequence[Target], num: int, seed: int) -> None:
