@@ -1,6 +1,6 @@
 """Steps that a function over a list takes, each as words, as a line of Python, and as something to compute with.
 
-The lines hold few digits, no names but `xs`, `x` and `n`, and no texts in which one more letter would change nothing: a
+The lines hold few digits, no names but `xs`, `x` and `n`, and no texts, in which one more letter may change nothing: a
 line changed anywhere is another function.
 """
 
@@ -97,13 +97,13 @@ STEPS: dict[Kind, dict[str, Step]] = {
         "largest_last": _keep(
             "the words that end with the largest of their letters", "x.endswith(max(x))", lambda x, n: x[-1] == max(x)
         ),
-        "backwards": _change("spell each backwards", '"".join(reversed(x))', lambda x, n: x[::-1]),
+        "backwards": _change("spell each backwards", "str().join(reversed(x))", lambda x, n: x[::-1]),
         "twice": _change("write each twice, with nothing between", "x + x", lambda x, n: x + x),
         "begun": _change("cut each after n letters", "x[:n]", lambda x, n: x[:n]),
-        "in_order": _change("sort the letters of each", '"".join(sorted(x))', lambda x, n: "".join(sorted(x))),
+        "in_order": _change("sort the letters of each", "str().join(sorted(x))", lambda x, n: "".join(sorted(x))),
         "once": _change(
             "drop the repeated letters of each",
-            '"".join(dict.fromkeys(x))',
+            "str().join(dict.fromkeys(x))",
             lambda x, n: "".join(dict.fromkeys(x)),
         ),
         "alphabet": Step("order", "sort as in a dictionary", "sorted(xs)", lambda xs, n: sorted(xs)),
@@ -114,7 +114,7 @@ STEPS: dict[Kind, dict[str, Step]] = {
             lambda xs, n: sorted(xs, key=len),
         ),
         **_ORDERS,
-        "joined": Step("end", "return them as one text, a space between", '" ".join(xs)', lambda xs, n: " ".join(xs)),
+        "joined": Step("end", "return them as one text, nothing between", "str().join(xs)", lambda xs, n: "".join(xs)),
         "letters": Step(
             "end", "return the number of letters in all", "sum(map(len, xs))", lambda xs, n: sum(map(len, xs))
         ),
