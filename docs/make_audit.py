@@ -155,9 +155,11 @@ def collections() -> tuple[str, bool]:
 
 
 def _row_of_other(spec: str, found: Audit) -> str:
+    """The policies that win; where none does, the mutations of gold that are paid as gold is."""
     wins = [trial for trial in found.trials if trial.win]
     as_gold = [trial.name for trial in wins if any(attempt.is_as_good_as_gold for attempt in trial.attempts)]
     less = [trial.name for trial in wins if trial.name not in as_gold]
+    as_gold = as_gold if wins else [*found.wins]
     return f"| `{spec}` | {', '.join(as_gold) or '–'} | {', '.join(less) or '–'} |"
 
 
