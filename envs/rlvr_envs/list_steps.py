@@ -4,6 +4,7 @@ The lines hold few digits, no names but `xs`, `x` and `n`, and no texts, in whic
 line changed anywhere is another function.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -122,7 +123,16 @@ STEPS: dict[Kind, dict[str, Step]] = {
 }
 
 
-def run_steps(kind: Kind, names: Sequence[str], xs: list[Any], n: int) -> Any:
+def takes_n(kind: Kind, names: Sequence[str]) -> bool:
+    """Whether any of the steps needs `n`; a parameter that nothing needs could have any name.
+
+    >>> takes_n(Kind.NUMBERS, ["even", "sum"]), takes_n(Kind.NUMBERS, ["above", "sum"])
+    (False, True)
+    """
+    return any("n" in re.findall(r"\w+", STEPS[kind][name].code) for name in names)
+
+
+def run_steps(kind: Kind, names: Sequence[str], xs: list[Any], n: int = 1) -> Any:
     """What comes of a list.
 
     >>> run_steps(Kind.NUMBERS, ["even", "squared", "sum"], [1, 2, 4], 3)
@@ -142,4 +152,5 @@ def write_function(kind: Kind, names: Sequence[str]) -> str:
         return sum(xs)
     """
     *before, last = [STEPS[kind][name].code for name in names]
-    return "\n".join(["def f(xs, n):", *(f"    xs = {code}" for code in before), f"    return {last}"])
+    head = "def f(xs, n):" if takes_n(kind, names) else "def f(xs):"
+    return "\n".join([head, *(f"    xs = {code}" for code in before), f"    return {last}"])

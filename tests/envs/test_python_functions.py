@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 
 from rlvr_envs import make
-from rlvr_envs.list_steps import STEPS, Kind, run_steps, write_function
+from rlvr_envs.list_steps import STEPS, Kind, run_steps, takes_n, write_function
 from rlvr_rewards import UserError
 
 ENV = make("python_functions")
@@ -19,7 +19,7 @@ def test_each_step_in_words_in_code_and_as_a_function_is_one_thing():
     for kind, steps in STEPS.items():
         code = "\n".join(write_function(kind, [name]).replace("def f", f"def by_{name}") for name in steps)
         for name in steps:
-            (result,) = call_function(code, f"by_{name}", [given[kind]]).results
+            (result,) = call_function(code, f"by_{name}", [given[kind][: 1 + takes_n(kind, [name])]]).results
             assert result.value == run_steps(kind, [name], *given[kind]), name
 
 
@@ -42,15 +42,15 @@ def test_another_way_to_write_it_is_as_right():
     ],
 )
 def test_info_says_why(body, failure):
-    found = ENV.info(TASK, f"<think></think><answer>def f(xs, n): {body}</answer>")
+    found = ENV.info(TASK, f"<think></think><answer>def f(*_): {body}</answer>")
     assert found == {"failure": failure, "share": 0.0}
 
 
 def test_no_constant_nor_the_shown_examples_pass_for_the_function():
     for task in islice(ENV.rows("test", 0), 20):
         shown = {repr(pair["input"]): pair["output"] for pair in task["examples"]}
-        looked_up = f"def f(xs, n): return {shown!r}.get(repr([xs, n]))"
-        for code in (f"def f(xs, n): return {task['tests'][0]['output']!r}", looked_up, "def f(xs, n): return xs"):
+        looked_up = f"def f(*given): return {shown!r}.get(repr(list(given)))"
+        for code in (f"def f(*_): return {task['tests'][0]['output']!r}", looked_up, "def f(xs, n=1): return xs"):
             found = ENV.info(task, f"<answer>{code}</answer>")
             assert found["share"] <= 0.3 and found["failure"] == "wrong_output"
 

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from rlvr_envs.environment import Baseline, GeneratedEnvironment, Message, Task
-from rlvr_envs.list_steps import STEPS, Kind, run_steps, write_function
+from rlvr_envs.list_steps import STEPS, Kind, run_steps, takes_n, write_function
 from rlvr_envs.seeds import canonical_json, derive_random
 from rlvr_rewards import UserError, code_passes, think_format
 from rlvr_rewards.library.code import final_code
@@ -41,7 +41,7 @@ NUM_STEPS = {Tier.EASY: 3, Tier.MEDIUM: 4, Tier.HARD: 6}
 
 @dataclass(frozen=True)
 class PythonFunctions(GeneratedEnvironment):
-    """`f(xs, n)` over a list of numbers or words: 3 steps (`easy`), 4 (`medium`) or 6 (`hard`), each of which matters.
+    """`f(xs)` or `f(xs, n)` over numbers or words: 3 steps (`easy`), 4 (`medium`) or 6 (`hard`), each of which matters.
 
     Ten tests, none of them shown, with at most three outputs alike; two examples are. `info` holds `failure`: `none`,
     `no_code`, `wrong_output`, or how the code ended (`rlvr_rewards.sandbox.Ending`); and `share`, the share of tests
@@ -59,7 +59,8 @@ class PythonFunctions(GeneratedEnvironment):
         kind = random.choice(list(Kind))
         while True:
             steps = _draw_steps(kind, NUM_STEPS[Tier(self.tier)], random)
-            inputs = [_draw_input(kind, random) for _ in range(NUM_TESTS + NUM_EXAMPLES)]
+            num_arguments = 2 if takes_n(kind, steps) else 1
+            inputs = [_draw_input(kind, random)[:num_arguments] for _ in range(NUM_TESTS + NUM_EXAMPLES)]
             pairs = [{"input": given, "output": run_steps(kind, steps, *given)} for given in inputs]
             if _is_worth_asking(kind, steps, pairs[NUM_EXAMPLES:]):
                 examples, tests = pairs[:NUM_EXAMPLES], pairs[NUM_EXAMPLES:]
@@ -71,8 +72,10 @@ class PythonFunctions(GeneratedEnvironment):
         lines = [f"{number}. {step.words}" for number, step in enumerate(steps, start=1)]
         if steps[-1].group != "end":
             lines.append(f"{len(lines) + 1}. return the list")
-        shown = [f"f({pair['input'][0]!r}, {pair['input'][1]}) is {pair['output']!r}" for pair in task["examples"]]
-        asked = f"f(xs, n), where xs is {_GIVEN[kind]} and n a whole number above 0:"
+        shown = [f"f({', '.join(map(repr, pair['input']))}) is {pair['output']!r}" for pair in task["examples"]]
+        asked = f"f(xs), where xs is {_GIVEN[kind]}:"
+        if takes_n(kind, task["steps"]):
+            asked = f"f(xs, n), where xs is {_GIVEN[kind]} and n a whole number above 0:"
         return [
             {"role": "system", "content": SYSTEM},
             {"role": "user", "content": "\n".join([asked, *lines, "", *shown])},
