@@ -135,11 +135,18 @@ def as_reward_model(model: "PreTrainedModel", tokenizer: Any, seed: int) -> "Pre
     except (ValueError, AttributeError) as error:
         raise UserError(f"model {model.name_or_path} cannot become a reward model: {one_line(error)}") from None
     generator = torch.Generator().manual_seed(seed % 2**63)
-    head = torch.nn.Linear(width, 1, bias=False, device="cpu")
+
+    class Head(torch.nn.Linear):
+        """In float32 over layers in any precision: PEFT keeps what it trains so, and casts nothing for it."""
+
+        def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+            return super().forward(hidden.to(self.weight.dtype))
+
+    head = Head(width, 1, bias=False, device="cpu")
     deviation = getattr(config.get_text_config(), "initializer_range", 0.02)
     torch.nn.init.normal_(head.weight, std=deviation, generator=generator)
     setattr(made, prefix, layers)
-    setattr(made, _HEAD, head.to(next(layers.parameters()).device, next(layers.parameters()).dtype))
+    setattr(made, _HEAD, head.to(next(layers.parameters()).device))
     made.name_or_path = made.config._name_or_path = model.name_or_path
     return made
 

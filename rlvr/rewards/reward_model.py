@@ -95,10 +95,14 @@ def _sigmoid(logit: float) -> float:
 
 
 def _conversations(prompts: Sequence[Any], completions: Sequence[Completion]) -> list[list[dict[str, str]]]:
-    return [
-        [*_messages(prompt), {"role": "assistant", "content": completion_text(completion)}]
-        for prompt, completion in zip(prompts, completions, strict=True)
-    ]
+    return [[*_messages(prompt), *_said(text)] for prompt, text in zip(prompts, completions, strict=True)]
+
+
+def _said(completion: Completion) -> list[dict[str, str]]:
+    """A completion as messages; of an episode, what was replied to it too."""
+    if isinstance(completion, str) or len(completion) < 2:
+        return [{"role": "assistant", "content": completion_text(completion)}]
+    return _messages(completion)
 
 
 def _messages(prompt: Any) -> list[dict[str, str]]:

@@ -4,6 +4,8 @@ A judge is made once for its settings and then shared by all threads of the proc
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from json import dumps
@@ -133,12 +135,20 @@ class Judge:
         asked = [self.endpoint.url, self.endpoint.name(), self.settings.reply_tokens, question.messages(False)]
         return blake2b(dumps(asked).encode(), digest_size=16).hexdigest()
 
-    def _alone(self, key: str) -> threading.Lock:
+    @contextmanager
+    def _alone(self, key: str) -> Iterator[None]:
         """Held while a question is asked: the same one of another thread then finds the reply in the cache."""
         if self.cache.path is None:
-            return threading.Lock()
+            yield
+            return
         with self._lock:
-            return self._under_way.setdefault(key, threading.Lock())
+            lock = self._under_way.setdefault(key, threading.Lock())
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                self._under_way.pop(key, None)
 
 
 _JUDGES: dict[JudgeSettings, Judge] = {}

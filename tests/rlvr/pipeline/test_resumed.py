@@ -118,6 +118,7 @@ data = "FOLDER/pairs.jsonl"
         pytest.param("sft", ["stage.sft.trl.train_sampling_strategy=group_by_length"], id="sft by length"),
         pytest.param("dpo", [], id="dpo", marks=SLOW),
         pytest.param("orpo", [], id="orpo", marks=SLOW),
+        pytest.param("reward_model", [], id="reward_model", marks=SLOW),
     ],
 )
 def test_other_stages_go_on_in_a_later_epoch_between_two_log_lines(workshop, said, stage, sets):

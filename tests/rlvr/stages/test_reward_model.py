@@ -298,6 +298,30 @@ def test_an_adapter_learns_from_its_own_groups_and_pays_too(tmp_path, capsys):
     assert {*json.loads(learned[0])} == {"prompt", "chosen", "rejected"}
 
 
+def test_an_adapter_on_a_model_in_bfloat16_as_the_hub_has_them(tmp_path, tiny_qwen2):
+    write_pairs(tmp_path, 12)
+    text = """
+threads = 1
+[model]
+path = "MODEL"
+[env]
+name = "arithmetic"
+[[stage]]
+kind = "reward_model"
+data = "FOLDER/pairs.jsonl"
+steps = 2
+batch_size = 4
+[stage.lora]
+r = 4
+"""
+    assert main(write(tmp_path, text.replace("MODEL", str(tiny_qwen2)))) == 0
+    opened = open_reward_model(str(tmp_path / "run/models/reward_model"))
+    assert type(opened.model).__name__ == "Qwen2ForSequenceClassification"
+    prompt = [{"role": "user", "content": "3+4=?"}]
+    logits = opened.logits([[*prompt, {"role": "assistant", "content": text}] for text in ("7", "8", "9" * 50)])
+    assert len(set(logits)) == 3
+
+
 REFUSED = [
     ("[reward]\nexpression = 'correct + taste'\n", "", "name taste under [stage.reward] of the stages after it"),
     ("", "[stage.reward]\nexpression = 'correct + tase'\n", "did you mean 'taste'"),
