@@ -12,14 +12,15 @@ their weights: those are made here. A part that does not apply has no value, and
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from rlvr_envs import Task
 from rlvr_envs.mixed import MixedReward
 from rlvr_rewards import Reward, Score
 from rlvr_rewards.terms import Term, terms_of
+
+if TYPE_CHECKING:
+    import torch
 
 EARNED = tuple[float | None, ...]
 """A completion's value of each objective."""
@@ -47,8 +48,10 @@ class Objectives:
             return (score.reward,)
         return tuple(term.value(score) if of is None or of == task["env"] else None for of, term in self.terms)
 
-    def weights(self, step: int) -> torch.Tensor:
+    def weights(self, step: int) -> "torch.Tensor":
         """The weight of each at an optimizer step, from 0."""
+        import torch  # here, since what is checked before a run imports this module, and loads no torch
+
         return torch.tensor([term.weight(step) for _, term in self.terms] or [1.0], dtype=torch.float32)
 
 

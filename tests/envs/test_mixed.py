@@ -95,7 +95,7 @@ def test_one_of_several_turns_stands_beside_one_of_a_single_turn():
         gold = both.gold(row)
         assert both.success(row, both.heard(row, gold)) is True
         assert not both.score(row, gold).errors
-    assert both.reply(sums, [{"role": "assistant", "content": both.gold(sums)}]) is None
+    assert both.reply(sums, [{"role": "assistant", "content": str(both.gold(sums))}]) is None
     asks = {"role": "assistant", "content": "<calc>2+3</calc>"}
     said = both.reply(calc, [asks])
     assert said and said["content"] == "5"
