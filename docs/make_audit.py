@@ -168,13 +168,15 @@ def fuzz(num: int, before: str) -> tuple[str, bool]:
 
     Args:
         num: Texts through each.
-        before: The table so far: what stands there is not fuzzed again.
+        before: The table so far: what stands there with as many texts is not fuzzed again.
     """
     from rlvr_rewards.discovery import load_file
 
     made = load_file(ROOT / "benchmarks" / "fuzz.py")
     targets = made.targets()
-    rows = {match[1]: match[0] for match in re.finditer(r"^\| ([^|]+) \| [0-9,]+ \|.*\|$", before, re.MULTILINE)}
+    found = re.finditer(r"^\| ([^|]+) \| ([0-9,]+) \|.*\|$", before, re.MULTILINE)
+    enough = (f"{num:,}", f"{made.MOST_POOLED:,}")
+    rows = {row[1]: row[0] for row in found if row[2] in enough}
     new = [target for target in targets if target.name not in rows]
     made.run(new, num, 0)
     rows |= {t.name: _fuzz_row(t) for t in new}
@@ -182,8 +184,8 @@ def fuzz(num: int, before: str) -> tuple[str, bool]:
     total, faults = (sum(int(each[place].replace(",", "")) for each in cells) for place in (2, 7))
     said = f"{len(targets)} parsers, rewards and environments, {total:,} readings, seed 0: {faults or 'no'} faults."
     head = ["| fuzzed | texts | read | no value | errors on record | slowest, ms | faults |", f"|---|{'---:|' * 6}"]
-    found = [f"- `{fault}`" for target in new for fault in target.faults]
-    lines = [said, "", *head, *(rows[target.name] for target in targets), *(["", *found] if found else [])]
+    shown = [f"- `{fault}`" for target in new for fault in target.faults]
+    lines = [said, "", *head, *(rows[target.name] for target in targets), *(["", *shown] if shown else [])]
     return "\n".join(lines) + "\n", not faults
 
 

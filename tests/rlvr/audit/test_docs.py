@@ -7,7 +7,10 @@ from rlvr.audit.mutations import KEEPS, LOSES
 from rlvr.audit.policy import POLICIES
 from rlvr.audit.testing import check_audit
 from rlvr_envs import make
+from rlvr_envs.catalogue import every_tier
+from rlvr_rewards.discovery import load_file
 
+PARTS = ("environments", "fuzz")
 TEXT = (Path(__file__).parents[3] / "docs" / "audit.md").read_text(encoding="utf-8")
 
 
@@ -29,3 +32,14 @@ def test_the_page_counts_and_names_what_there_is():
     assert [name for name in LOSES if name not in TEXT] == []
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     assert f"{len(POLICIES.names())} degenerate policies, {len(LOSES) + len(KEEPS)} mutations" in readme
+
+
+def test_the_page_shows_the_audit_of_every_environment_and_what_is_fuzzed():
+    """`python docs/make_audit.py` writes both tables; what is new since then is missing in them."""
+    fuzz = load_file(Path(__file__).parents[3] / "benchmarks" / "fuzz.py")
+    audited, fuzzed = (TEXT.partition(f"<!-- {part}: python")[2].partition(f"<!-- {part}: end")[0] for part in PARTS)
+    specs = [spec.replace("gsm8k", "gsm8k?path=data/gsm8k") for spec in every_tier()]
+    assert [spec for spec in specs if f"| `{spec}` |" not in audited] == []
+    assert "no exploits win, no mutations miss" in audited
+    assert [target.name for target in fuzz.targets() if f"| {target.name} |" not in fuzzed] == []
+    assert "seed 0: no faults." in fuzzed
