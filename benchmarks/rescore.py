@@ -1,4 +1,4 @@
-"""How fast a run is scored again, and in how much memory: 100,000 completions, a million, and half a million in one step.
+"""How fast a run is scored again, and in how much memory: 100,000 completions, a million, half a million in one step.
 
     python benchmarks/rescore.py                        makes the runs in a temporary folder that is removed at the end
     python benchmarks/rescore.py --runs FOLDER          keeps them there, and takes those that are there already

@@ -30,6 +30,7 @@ from rlvr_envs import Environment, Task, make
 from rlvr_envs.scheduling.generator import Tier
 from rlvr_envs.seeds import derive_random
 from rlvr_rewards.numerals import read_number
+from rlvr_rewards.row import completion_text
 
 GSM8K = "../shared/data/gsm8k"
 GENERATED = (*(f"scheduling?tier={tier}" for tier in Tier), "arithmetic", "countdown")
@@ -46,7 +47,8 @@ def _not_by_chance(policy: Policy) -> Write:
     """The policy where it is wrong: what knows nothing of gold may be right by chance."""
 
     def write(case: Case, random: Random) -> str | None:
-        text = policy(case, random)
+        said = policy(case, random)
+        text = None if said is None else completion_text(said)
         return None if text is None or (policy.blind and case.equals_gold(cut(text).answer)) else text
 
     return write
@@ -114,7 +116,7 @@ def gsm8k_tables(args: argparse.Namespace) -> int:
     env = make(spec)
     cases = all_cases(env, args.seed)
     per_kind = args.num_wrong // len(applying(WRONG, cases))
-    golds = print_table(spec, "golds", (("gold", case.task, env.gold(case.task)) for case in cases))
+    golds = print_table(spec, "golds", (("gold", case.task, completion_text(env.gold(case.task))) for case in cases))
     wrong = print_table(spec, "wrong", written(applying(WRONG, cases), cases, per_kind, args.seed), with_total=True)
     right = print_table(spec, "right", written(applying(RIGHT, cases), cases, per_kind, args.seed), with_total=True)
     amiss = [row for row in wrong if row["success"]] + [row for row in golds + right if not row["success"]]
@@ -155,7 +157,8 @@ def baseline_completions(env: Environment, tasks: list[Task], seed: int) -> Iter
     """The completion of each baseline for each task, gold last."""
     for name, baseline in {**env.baselines(), "gold": lambda task, _: env.gold(task)}.items():
         for task in tasks:
-            yield name, task, baseline(task, derive_random(seed, baseline=name, task_id=env.task_id(task)))
+            said = baseline(task, derive_random(seed, baseline=name, task_id=env.task_id(task)))
+            yield name, task, completion_text(said)
 
 
 def print_table(

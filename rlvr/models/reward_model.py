@@ -139,8 +139,8 @@ def as_reward_model(model: "PreTrainedModel", tokenizer: Any, seed: int) -> "Pre
     class Head(torch.nn.Linear):
         """In float32 over layers in any precision: PEFT keeps what it trains so, and casts nothing for it."""
 
-        def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-            return super().forward(hidden.to(self.weight.dtype))
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return super().forward(input.to(self.weight.dtype))
 
     head = Head(width, 1, bias=False, device="cpu")
     deviation = getattr(config.get_text_config(), "initializer_range", 0.02)

@@ -1,4 +1,4 @@
-"""Bounds on the length of a completion in characters and in words, thought included; in tokens, see `library.tokens`."""
+"""Bounds on the length of a completion in characters and words, thought included; in tokens, see `library.tokens`."""
 
 import re
 from itertools import islice
