@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +23,8 @@ from rlvr_rewards.row import Completion
 
 _BYTE_ORDER_MARK = "\ufeff"
 _COMPLETION = "text or a list of chat messages"
+TOGETHER = 512
+"""Lines scored at once where parts of the reward run beside each other."""
 
 
 @dataclass
@@ -88,22 +91,48 @@ def score_lines(
     Raises:
         UserError: A line is not JSON, lacks a key, or its task lacks a column; the message begins with its number.
     """
+    at_once = TOGETHER if (reward or environment.reward).has_ahead else 1
+    read = _read_lines(lines, environment, tally, skip_bad)
+    while chunk := list(islice(read, at_once)):
+        for number, record in _scored(chunk, environment, reward):
+            try:
+                written = _write(record)
+            except UserError as error:
+                _refuse(number, error, tally, skip_bad)
+                continue
+            tally.add(record)
+            yield written
+
+
+def _read_lines(
+    lines: Iterable[bytes], environment: Environment, tally: Tally, skip_bad: bool
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """What each line that is not blank holds, with its number."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            record = _read(line, environment)
-            known = {} if record.get("num_tokens") is None else {"num_tokens": record["num_tokens"]}
-            record.update(score_record(record["task"], record["completion"], environment, reward, known))
-            scored = _write(record)
+            yield number, _read(line, environment)
         except UserError as error:
-            named = UserError(f"line {number}: {error}")
-            if not skip_bad:
-                raise named from None
-            tally.skip(named)
-            continue
-        tally.add(record)
-        yield scored
+            _refuse(number, error, tally, skip_bad)
+
+
+def _refuse(number: int, error: UserError, tally: Tally, skip_bad: bool) -> None:
+    named = UserError(f"line {number}: {error}")
+    if not skip_bad:
+        raise named from None
+    tally.skip(named)
+
+
+def _scored(
+    chunk: Sequence[tuple[int, dict[str, Any]]], environment: Environment, reward: Reward | None
+) -> list[tuple[int, dict[str, Any]]]:
+    """The lines with what is said of each."""
+    records = [record for _, record in chunk]
+    known = [{} if r.get("num_tokens") is None else {"num_tokens": r["num_tokens"]} for r in records]
+    tasks, completions = [r["task"] for r in records], [r["completion"] for r in records]
+    said = score_records(tasks, completions, environment, reward, known)
+    return [(number, record | verdict) for (number, record), verdict in zip(chunk, said, strict=True)]
 
 
 def score_record(

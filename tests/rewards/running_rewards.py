@@ -71,3 +71,15 @@ async def stubborn(completion: str) -> float:
     except asyncio.CancelledError:
         await asyncio.sleep(3)
     return 0.0
+
+
+@reward(runs="thread", deadline_s=5.0)
+def waits_briefly(completion: str) -> float:
+    time.sleep(0.01)
+    return 1.0
+
+
+@reward(deadline_s=5.0)
+async def awaits_briefly(completion: str) -> float:
+    await asyncio.sleep(0.01)
+    return 1.0

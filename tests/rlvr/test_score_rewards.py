@@ -1,6 +1,7 @@
 """`rlvr score --reward`: another reward in place of the environment's own, and what becomes of one that fails."""
 
 import textwrap
+import time
 
 import pytest
 
@@ -85,3 +86,22 @@ def test_a_reward_may_name_parts_metrics_and_success_of_the_environment(files):
 def test_an_unknown_reward_is_refused_before_anything_is_read(files, more, said, capsys):
     assert score(files, *more) == 2
     assert said in capsys.readouterr().err
+
+
+def test_lines_under_a_reward_that_waits_are_scored_beside_each_other_and_in_order(files, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        textwrap.dedent("""
+        import asyncio
+        from rlvr_rewards import reward
+
+        @reward(deadline_s=5.0)
+        async def slow(completion: str) -> float:
+            await asyncio.sleep(0.2)
+            return float(completion.count("!") / 100)
+        """)
+    )
+    write(files[0], *[{"task": TASK, "completion": "!" * number} for number in range(40)])
+    start = time.monotonic()
+    assert score(files, "--reward", f"{tmp_path}/mine.py:slow") == 0
+    assert time.monotonic() - start < 4.0  # one after the other they would wait 8 s
+    assert [line["reward"] for line in scored(files)] == [number / 100 for number in range(40)]
