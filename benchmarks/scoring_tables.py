@@ -149,7 +149,8 @@ def written(kinds: dict[str, Write], cases: list[Case], per_kind: int, seed: int
     for kind, write in kinds.items():
         random = derive_random(seed, kind=kind)
         order = random.sample(cases, len(cases))
-        found = ((case.task, text) for case in order if (text := write(case, random)) is not None)
+        said = ((case.task, write(case, random)) for case in order)
+        found = ((task, completion_text(each)) for task, each in said if each is not None)
         yield from ((kind, task, text) for task, text in islice(found, per_kind))
 
 
