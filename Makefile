@@ -6,11 +6,11 @@ READY := .venv/.installed
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-$(READY): pyproject.toml requirements/cpu.txt
+$(READY): pyproject.toml requirements/cpu.txt requirements/collections.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	  || { echo "rlvr needs Python 3.11 to 3.13: make PYTHON=python3.12 …"; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -r requirements/cpu.txt
+	$(BIN)/python -m pip install --quiet -r requirements/cpu.txt -r requirements/collections.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
