@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -74,6 +75,7 @@ def llama_cpp_renderer(path: Path) -> Iterator[Render]:
     params.model.path, params.n_ctx, params.n_parallel, params.port = str(path), 256, 1, 0
     params.warmup, params.verbosity, params.use_jinja, params.fit_params = False, -1, True, False
     server = xllamacpp.Server(params)
+    _wait_until_it_listens(server.listening_address)  # one that is dropped before it does waits for itself for ever
 
     def render(messages: Sequence[Message]) -> str:
         request = urllib.request.Request(
@@ -85,3 +87,11 @@ def llama_cpp_renderer(path: Path) -> Iterator[Render]:
             return json.load(answer)["prompt"]
 
     yield render
+
+
+def _wait_until_it_listens(address: str) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=5):
+            return
+        time.sleep(0.02)
