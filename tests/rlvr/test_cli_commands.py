@@ -106,7 +106,7 @@ def test_an_environment_that_fails_is_one_line_that_says_where(command, name, wh
 
 
 def test_a_setting_shows_its_value_and_what_else_it_may_be(capsys):
-    assert "setting form='tag' (of: tag, hashes, boxed, last_number)" in shown(capsys, "rewards", "exact_number")
+    assert "setting form='tag' (of: tag, hashes, boxed, last_number, text)" in shown(capsys, "rewards", "exact_number")
 
 
 def test_a_new_environment_refuses_an_option_that_cannot_be(tmp_path, capsys):
