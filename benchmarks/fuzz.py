@@ -71,11 +71,7 @@ MOST_POOLED = 2000
 """Texts through what runs in a process of its own."""
 _MOST_OF_PROGRAMS_S = 60.0
 """Seconds that an environment whose answers are programs may take for one, all tests of it twice."""
-_FORMS_OF_NUMBERS = (AnswerForm.TAG, AnswerForm.HASHES, AnswerForm.BOXED, AnswerForm.LAST_NUMBER)
-IN_FORM: dict[AnswerForm, str] = {
-    **dict(zip(_FORMS_OF_NUMBERS, FORMS, strict=True)),
-    AnswerForm.TEXT: "<think>so</think>{}",
-}
+IN_FORM = dict(zip(AnswerForm, (*FORMS, "<think>so</think>{}"), strict=True))
 GSM8K_ROW = {"question": "3+4?", "answer": "3+4=<<3+4=7>>7\n#### 7"}
 
 Check = Callable[[str], "Score | bool"]

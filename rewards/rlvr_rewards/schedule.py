@@ -8,6 +8,7 @@ weight is that of the end; `.max` is what gold earns there, and `reward.at(step)
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,17 +20,17 @@ from rlvr_rewards.scorable import Bounds
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(ABC):
     """A weight by step; multiplied with a reward it is that reward's weight."""
 
+    @abstractmethod
     def at(self, step: int) -> float:
         """The weight at a step, from 0."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def end(self) -> float:
         """The weight from some step on."""
-        raise NotImplementedError
 
     def __mul__(self, reward: Reward) -> Reward:
         return Scheduled(self, reward) if isinstance(reward, Reward) else NotImplemented
