@@ -64,8 +64,8 @@ class SharedPrompt:
     def attended(self, query_BHRD: Tensor, layer: int, keys_BHTD: Tensor, values_BHTD: Tensor) -> Tensor:
         """What each row's scaled query finds in its prompt and in the keys and values of its own, (B, H, R, D)."""
         prompt_keys, prompt_values = self.states[layer]
-        of_prompt = self._grid(query_BHRD) @ prompt_keys.transpose(-1, -2)
-        scores = torch.cat([self._rows(of_prompt + self.bias_P1T), query_BHRD @ keys_BHTD.transpose(-1, -2)], -1)
+        of_prompt = (self._grid(query_BHRD) @ prompt_keys.transpose(-1, -2)).add_(self.bias_P1T)
+        scores = torch.cat([self._rows(of_prompt), query_BHRD @ keys_BHTD.transpose(-1, -2)], -1)
         shares, own_shares = scores.softmax(-1).split([prompt_keys.shape[2], keys_BHTD.shape[2]], -1)
         return self._rows(self._grid(shares) @ prompt_values) + own_shares @ values_BHTD
 
