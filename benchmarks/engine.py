@@ -19,23 +19,19 @@ the optimizer, the logging, the data, and what TRL does around all this.
 import argparse
 import os
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from engine_rounds import Setting, best_accumulation, measure, quiet_rounds
 from engine_side import Side
 from engine_tables import print_tables
 from engine_work import SHAPES, Shape
 
-WITHOUT = {
-    "without share_prompts": Side("", savings={"share_prompts": False}),
-    "without trim_padding": Side("", savings={"trim_padding": False}),
-    "without skip_zero_variance": Side("", savings={"skip_zero_variance": False}),
-    "a copy of the prompt a row": Side("", sampling="copies"),
-    "prompt prefilled a row": Side("", sampling="prefill"),
-    "cache without room": Side("", sampling="room"),
-    "finished rows stay": Side("", sampling="dropping"),
-}
+from rlvr.engine.savings import Savings
+
+WITHOUT = {f"without {each.name}": Side("", savings={each.name: False}) for each in fields(Savings)}
 """Ours with one of its savings off."""
+OF_UPDATE = ("share_prompts", "trim_padding", "skip_zero_variance")
+"""Those that vLLM's samples have, too."""
 ACCUMULATIONS = (1, 2, 4, 8)
 
 
@@ -91,7 +87,7 @@ def compare(title: str, setting: Setting, args: argparse.Namespace) -> None:
 def sides_of(setting: Setting, args: argparse.Namespace) -> list[Side]:
     ours = Side("ours")
     if args.each:
-        names = [name for name, side in WITHOUT.items() if not (setting.shape.vllm and side.sampling)]
+        names = [name for name, side in WITHOUT.items() if not setting.shape.vllm or {*side.savings} <= {*OF_UPDATE}]
         return [ours, *(replace(WITHOUT[name], name=name) for name in names)]
     passes = args.accumulation
     if passes is None:

@@ -26,9 +26,7 @@ class Side:
         name: What its column is called.
         stock: TRL's own trainer, otherwise ours.
         accumulation: Passes of an optimizer step.
-        savings: Of ours: settings of `rlvr.engine.update.Savings` that are not the default.
-        sampling: Of ours: what the torch sampler goes without, `prefill`, `copies`, `room` or
-            `dropping`.
+        savings: Of ours: settings of `rlvr.engine.savings.Savings` that are not the default.
         dictated: Completions are random tokens that nobody samples, to try the update by itself.
     """
 
@@ -36,7 +34,6 @@ class Side:
     stock: bool = False
     accumulation: int = 1
     savings: dict[str, bool] = field(default_factory=dict)
-    sampling: str = ""
     dictated: bool = False
 
 
@@ -162,7 +159,7 @@ def _ours(job: Job, folder: Path, env: Any, reward: Any, plan: Plan, clock: Cloc
     from rlvr.engine import trainer as engine
     from rlvr.engine.rollout import Origin, Rollout
     from rlvr.engine.sampling import SamplingParams
-    from rlvr.engine.update import Savings
+    from rlvr.engine.savings import Savings
     from rlvr.traces.store import TraceWriter
 
     model, tokenizer = _model_and_tokenizer(folder)
@@ -194,6 +191,7 @@ def _ours(job: Job, folder: Path, env: Any, reward: Any, plan: Plan, clock: Cloc
 
 def _sampler_source(job: Job, folder: Path, tokenizer: Any, plan: Plan) -> Callable[[Any], Any]:
     """Makes the sampler of a model as it is now."""
+    from rlvr.engine.savings import Savings
     from rlvr.models.chat import end_of_turn_ids, pad_id
 
     if job.shape.vllm:
@@ -201,29 +199,16 @@ def _sampler_source(job: Job, folder: Path, tokenizer: Any, plan: Plan) -> Calla
 
         _prepare_vllm(plan, job.on_gpu)
         return VLLMSampler(str(folder / "model"), [tokenizer.eos_token_id], max_length=1024).holding
-    forced = _forced_sampler(plan, job.side.sampling)
-    shares = job.side.sampling != "copies"
-    return lambda model: forced(model, end_of_turn_ids(model, tokenizer), pad_id(tokenizer), share_prompts=shares)
+    forced, savings = _forced_sampler(plan), Savings(**job.side.savings)
+    return lambda model: forced(model, end_of_turn_ids(model, tokenizer), pad_id(tokenizer), savings=savings)
 
 
-def _forced_sampler(plan: Plan, without: str) -> type:
-    """Our torch sampler with the plan's lengths, and without one of its savings."""
-    from rlvr.engine import torch_sampler
+def _forced_sampler(plan: Plan) -> type:
+    """Our torch sampler with the plan's lengths."""
+    from rlvr.engine.torch_sampler import TorchSampler
 
-    if without == "room":
-        torch_sampler.make_roomy = lambda cache: None
-    if without == "dropping":
-        torch_sampler._SHRINK_BELOW = 0.0
-
-    class Forced(torch_sampler.TorchSampler):
+    class Forced(TorchSampler):
         position = 0
-
-        def sample(self, requests: Any, params: Any) -> Any:
-            if without != "prefill":
-                return super().sample(requests, params)
-            alone = [type(each)(each.prompt_ids, [seed]) for each in requests for seed in each.seeds]
-            found = iter(super().sample(alone, params))
-            return [[next(found)[0] for _ in each.seeds] for each in requests]
 
         def _prefill(self, requests: Any, params: Any) -> Any:
             batch = super()._prefill(requests, params)

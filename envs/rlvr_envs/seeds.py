@@ -6,6 +6,9 @@ from hashlib import blake2b
 from random import Random
 from typing import Any
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+_STRICT = json.JSONEncoder(allow_nan=False)
+
 
 def canonical_json(value: Any) -> str:
     """One text for equal values: sorted keys, no spaces, ASCII.
@@ -13,7 +16,7 @@ def canonical_json(value: Any) -> str:
     >>> canonical_json({"b": [1, 2], "a": "é"})
     '{"a":"\\\\u00e9","b":[1,2]}'
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _CANONICAL.encode(value)
 
 
 def is_json(value: Any) -> bool:
@@ -23,7 +26,7 @@ def is_json(value: Any) -> bool:
     (True, False, False)
     """
     try:
-        json.dumps(value, allow_nan=False)
+        _STRICT.encode(value)
     except (TypeError, ValueError, RecursionError):
         return False
     return True

@@ -38,11 +38,15 @@ def passes_of(lengths_B: Tensor, max_rows: int | None, tokens: int | None) -> li
         tokens: About how many a pass takes, which is then cut to its longest row; `None`: rows stay in order, in as few
             passes as allowed.
     """
-    fewest = 1 if max_rows is None else -(-len(lengths_B) // max_rows)
+    most = max_rows or len(lengths_B)
     if tokens is None:
-        return list(torch.arange(len(lengths_B), device=lengths_B.device).tensor_split(fewest))
-    full = round(int(lengths_B.sum()) / tokens)
-    return list(lengths_B.argsort(stable=True).tensor_split(max(fewest, min(full, len(lengths_B)))))
+        return list(torch.arange(len(lengths_B), device=lengths_B.device).split(most))
+    order_B = lengths_B.argsort(stable=True)
+    until_B = lengths_B[order_B].cumsum(0)
+    count = max(1, round(int(until_B[-1]) / tokens))
+    pass_of_row_B = (until_B - 1) * count // until_B[-1]
+    passes = order_B.split(pass_of_row_B.unique_consecutive(return_counts=True)[1].tolist())
+    return [part for rows_R in passes for part in rows_R.split(most)]
 
 
 def trimmed_log_probs(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rlvr.engine.sampling import Sampler, SamplingParams
+from rlvr.engine.savings import Savings
 from rlvr.models.adapters import base_of, is_adapter
 from rlvr.models.chat import end_of_turn_ids, pad_id
 
@@ -41,7 +42,7 @@ class SamplerSettings:
         gpu_memory_share: Of the card that vLLM in this process takes; by default nine tenths of what is free of it.
         sleeps: Whether it gives its memory back between sampling and update.
         trust_remote_code: Whether the model's own code may run.
-        share_prompts: Whether the torch sampler keeps a prompt once for its group.
+        savings: What the torch sampler leaves out.
     """
 
     name: SamplerName = "torch"
@@ -53,22 +54,20 @@ class SamplerSettings:
     gpu_memory_share: float | None = None
     sleeps: bool = False
     trust_remote_code: bool = False
-    share_prompts: bool = True
+    savings: Savings = Savings()  # noqa: RUF009 (frozen)
 
 
 class _TorchSource:
     """The model samples itself: nothing to copy, nothing to free."""
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerBase", share_prompts: bool) -> None:
-        self.tokenizer, self.share_prompts = tokenizer, share_prompts
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", savings: Savings) -> None:
+        self.tokenizer, self.savings = tokenizer, savings
 
     def holding(self, model: Any) -> Sampler:
         from rlvr.engine.torch_sampler import TorchSampler
 
         eos_ids = end_of_turn_ids(model, self.tokenizer)
-        return TorchSampler(
-            model, eos_ids, pad_id(self.tokenizer), tokenizer=self.tokenizer, share_prompts=self.share_prompts
-        )
+        return TorchSampler(model, eos_ids, pad_id(self.tokenizer), tokenizer=self.tokenizer, savings=self.savings)
 
     def close(self) -> None:
         pass
@@ -95,7 +94,7 @@ def sampler_source(
     """
     name = resolve(settings.name)
     if name == "torch":
-        return _TorchSource(tokenizer, settings.share_prompts)
+        return _TorchSource(tokenizer, settings.savings)
     eos_ids = end_of_turn_ids(model, tokenizer)
     if name == "vllm-server":
         from rlvr.engine.vllm_server import ServerSampler

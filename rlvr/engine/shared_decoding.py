@@ -12,7 +12,9 @@ Shapes: P prompts, G rows of a prompt at most, B rows, H heads of keys, R heads 
 of a head, C the width of the model.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +22,8 @@ from torch import Tensor
 from torch.nn.functional import linear, rms_norm
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from rlvr.engine.attention_cache import layer_kinds, make_roomy
+from rlvr.engine.attention_cache import layer_kinds
+from rlvr.engine.laid_out import Projection, laid_out
 
 MODEL_TYPES = {"llama", "qwen2", "qwen3", "smollm3"}
 """Models whose layers are those of `_Layer`; what another one adds to them would be left out."""
@@ -94,18 +97,17 @@ def shared_prompt(cache: DynamicCache, mask_PT: Tensor, prompt_of_row_B: Tensor)
     states = [(layer.keys, layer.values) for layer in layers]
     bias_P1T = torch.zeros(mask_PT.shape).masked_fill(mask_PT == 0, -torch.inf)[:, None, None]
     own = DynamicCache([(keys[prompt_of_row_B, :, :0], values[prompt_of_row_B, :, :0]) for keys, values in states])
-    make_roomy(own)
     return SharedPrompt(states, bias_P1T, prompt_of_row_B), own
 
 
 class SharedDecoder:
     """A model for which `can_share_decoding` holds, with the weights that it has now, one token a row at a time."""
 
-    def __init__(self, model: Any) -> None:
-        decoder = model.get_decoder()
+    def __init__(self, model: Any, lays_out: bool = True) -> None:
+        decoder, joint = model.get_decoder(), partial(_joint, lays_out=lays_out)
         self.embed, self.rotary, self.norm = decoder.embed_tokens, decoder.rotary_emb, decoder.norm
-        self.head = model.get_output_embeddings()
-        self.layers = [_Layer(layer) for layer in decoder.layers]
+        self.head = joint(model.get_output_embeddings())
+        self.layers = [_Layer(layer, joint) for layer in decoder.layers]
 
     def logits(self, tokens_B: Tensor, positions_B: Tensor, cache: DynamicCache, prompt: SharedPrompt) -> Tensor:
         """Of the token after each row's (B, V); its keys and values are put into the cache."""
@@ -121,32 +123,36 @@ class SharedDecoder:
 class _Layer:
     """x + attention(norm(x)), then x + mlp(norm(x)), with the projections of each norm as one product."""
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, joint: Callable[..., Projection]) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         self.index, self.size, self.scale = attention.layer_idx, attention.head_dim, attention.scaling
         self.repeats = attention.num_key_value_groups
         self.norm, self.mlp_norm = layer.input_layernorm, layer.post_attention_layernorm
-        self.qkv = _stacked(attention.q_proj, attention.k_proj, attention.v_proj)
-        self.gate_up = _stacked(mlp.gate_proj, mlp.up_proj)
-        self.out, self.down, self.act = attention.o_proj, mlp.down_proj, mlp.act_fn
+        self.qkv, self.out = joint(attention.q_proj, attention.k_proj, attention.v_proj), joint(attention.o_proj)
+        self.gate_up, self.down, self.act = joint(mlp.gate_proj, mlp.up_proj), joint(mlp.down_proj), mlp.act_fn
         self.num_heads = attention.k_proj.out_features // self.size
-        self.query_norm, self.key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
+        self.head_norms = None
+        if hasattr(attention, "q_norm"):
+            norms = [attention.q_norm] * (self.num_heads * self.repeats) + [attention.k_norm] * self.num_heads
+            self.head_norms = torch.stack([norm.weight for norm in norms]), attention.q_norm.variance_epsilon
         self.rotates = getattr(attention, "use_rope", True)  # SmolLM3 has layers that know no positions
 
     def __call__(self, x_BC: Tensor, turn: tuple[Tensor, Tensor], cache: Any, prompt: SharedPrompt) -> Tensor:
         x_BC = x_BC + self.out(self._attended(_normed(self.norm, x_BC), turn, cache, prompt))
-        gate, up = linear(_normed(self.mlp_norm, x_BC), *self.gate_up).chunk(2, -1)
+        gate, up = self.gate_up(_normed(self.mlp_norm, x_BC)).chunk(2, -1)
         return x_BC + self.down(self.act(gate) * up)
 
     def _attended(self, x_BC: Tensor, turn: tuple[Tensor, Tensor], cache: Any, prompt: SharedPrompt) -> Tensor:
         rows, queries = len(x_BC), self.num_heads * self.repeats
-        found = linear(x_BC, *self.qkv).view(rows, -1, self.size)
-        query, key, value = found.split([queries, self.num_heads, self.num_heads], 1)
-        if self.query_norm is not None:
-            query, key = _normed(self.query_norm, query), _normed(self.key_norm, key)
+        found = self.qkv(x_BC).view(rows, -1, self.size)
+        placed, value = found.split([queries + self.num_heads, self.num_heads], 1)
+        if self.head_norms is not None:
+            weights_RD, epsilon = self.head_norms
+            placed = rms_norm(placed, (self.size,), None, epsilon) * weights_RD
         if self.rotates:
             cos, sin = turn
-            query, key = (each * cos + each.roll(self.size // 2, -1) * sin for each in (query, key))
+            placed = placed * cos + placed.roll(self.size // 2, -1) * sin
+        query, key = placed.split([queries, self.num_heads], 1)
         keys, values = cache.layers[self.index].update(key[:, :, None], value[:, :, None])
         query_BHRD = (query * self.scale).view(rows, self.num_heads, self.repeats, self.size)
         return prompt.attended(query_BHRD, self.index, keys, values).flatten(1)
@@ -156,10 +162,11 @@ def _normed(norm: Any, x: Tensor) -> Tensor:
     return rms_norm(x, norm.weight.shape, norm.weight, norm.variance_epsilon)
 
 
-def _stacked(*projections: Any) -> tuple[Tensor, Tensor | None]:
-    """The weight and the bias of one projection that gives what each gives, side by side."""
+def _joint(*projections: Any, lays_out: bool) -> Projection:
+    """One projection that gives what each gives, side by side."""
     weights, biases = zip(*(_weight_and_bias(each) for each in projections), strict=True)
-    return torch.cat(weights), None if biases[0] is None else torch.cat(biases)
+    weight, bias = torch.cat(weights), None if biases[0] is None else torch.cat(biases)
+    return laid_out(weight, bias) if lays_out else partial(linear, weight=weight, bias=bias)
 
 
 def _weight_and_bias(projection: Any) -> tuple[Tensor, Tensor | None]:

@@ -1,30 +1,24 @@
 """Log-probs of completions, with the prompt of a group computed once rather than for each of its completions.
 
-The prompts of a batch are passed through the model once each; their keys and values are spread over the completions,
-which follow in passes of similar length (`passes`). The numbers are those of passing each row whole, up to rounding.
-Positions count from a prompt's first token, as in sampling, not from its padding.
+The different prompts of a batch are passed through the model together, and then the completions, in passes of similar
+length (`passes`), each packed so that little of it is padding (`packed_attention`). The numbers are those of passing
+each row whole, up to rounding. Positions count from a prompt's first token, as in sampling, not from its padding.
 
-Shapes: P different prompts, B rows, T tokens.
+Shapes: P different prompts, B rows, T tokens, R rows of a pass, N tokens of a pass.
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicLayer
 
-from rlvr.engine.attention_cache import layer_kinds, positions, spread
-from rlvr.engine.passes import LogProbs, in_order, passes_of
-
-
-def can_share(model: Any) -> bool:
-    """Whether a model remembers what it read as keys and values alone, and may keep them while it trains."""
-    recomputes = model.training and getattr(model, "is_gradient_checkpointing", False)
-    return not recomputes and layer_kinds(model) == {DynamicLayer}
+from rlvr.engine.packed_attention import Packing, Prompts, packed_attention
+from rlvr.engine.passes import LogProbs, passes_of
 
 
 def shared_log_probs(
     model: Any,
+    unwrapped: Any,
     input_ids_BT: Tensor,
     mask_BT: Tensor,
     num_tokens: int,
@@ -34,12 +28,13 @@ def shared_log_probs(
     """Log-probs of the last `num_tokens` tokens of each row, and the entropies (nats) of what they were drawn from.
 
     Args:
-        model: A model with TRL's fused head (`trl.trainer.utils.add_fused_lm_head`), for which `can_share` holds.
+        model: What is called: a model with TRL's fused head (`trl.trainer.utils.add_fused_lm_head`).
+        unwrapped: The model inside of it, for which `rlvr.engine.packed_attention.can_pack` holds.
         input_ids_BT: Prompts padded on the left, completions on the right.
         mask_BT: 1 where a token is.
         num_tokens: Columns of completions.
         max_rows: Rows that one pass takes at most.
-        tokens: About how many of completions one pass takes, which is then cut to the longest; `None`: no cutting.
+        tokens: About how many of completions one pass takes, whose padding is then left out; `None`: it is kept.
 
     Returns:
         Two tensors (B, `num_tokens`), 0 where padded, the second `None` where the head computes no entropies; or `None`
@@ -48,39 +43,57 @@ def shared_log_probs(
     unique, prompt_of_row_B = torch.unique(
         torch.stack([input_ids_BT, mask_BT], dim=-1)[:, :-num_tokens], dim=0, return_inverse=True
     )
-    if len(unique) == len(input_ids_BT) or unique.shape[1] < 2:
+    prompt_lengths_P = unique[..., 1].sum(-1) - 1  # its last token goes with the completions, and predicts their first
+    if len(unique) == len(input_ids_BT) or not prompt_lengths_P.all():
         return None
-    ids_PT, prompt_mask_PT = unique.unbind(-1)
-    cache = model(  # the last token of a prompt goes with the completions, whose first token it predicts
-        input_ids=ids_PT[:, :-1],
-        attention_mask=prompt_mask_PT[:, :-1],
-        position_ids=positions(prompt_mask_PT)[:, :-1],
-        use_cache=True,
-        logits_to_keep=1,
-    ).past_key_values
-    lengths_B = mask_BT[:, -num_tokens:].sum(-1)
+    lengths_B = mask_BT[:, -num_tokens:].sum(-1).clamp(min=1)
+    if tokens is None:
+        lengths_B = torch.full_like(lengths_B, num_tokens)
     passes = passes_of(lengths_B, max_rows, tokens)
-    outs = []
-    for rows_B in passes:
-        length = max(1, int(lengths_B[rows_B].max())) if tokens else num_tokens
-        prompt_cache = spread(cache, prompt_of_row_B[rows_B])
-        out = _completion_pass(model, input_ids_BT[rows_B], mask_BT[rows_B], num_tokens, length, prompt_cache)
-        outs.append((out.log_probs, out.entropy))
-    return in_order(outs, passes, num_tokens)
+    with packed_attention(unwrapped):
+        prompts = _prompt_pass(model, unique[..., 0], prompt_lengths_P)
+        outs = []
+        for rows_R in passes:
+            packing = Packing(lengths_B[rows_R], prompts, prompt_of_row_B[rows_R])
+            outs.append(_completion_pass(model, packing, rows_R[packing.row_N], input_ids_BT, mask_BT, num_tokens))
+    places, log_probs, entropies = zip(*outs, strict=True)
+
+    def in_rows(parts: Any) -> Tensor:
+        found_N = torch.cat(parts)
+        empty = found_N.new_zeros(len(lengths_B) * num_tokens)
+        return empty.index_copy(0, torch.cat(places), found_N).view(-1, num_tokens)
+
+    return in_rows(log_probs), None if entropies[0] is None else in_rows(entropies)
+
+
+def _prompt_pass(model: Any, ids_PT: Tensor, lengths_P: Tensor) -> Prompts:
+    """Passes the prompts without the last token of each."""
+    prompts = Prompts(lengths_P)
+    packing = Packing(lengths_P, prompts)
+    first_P = ids_PT.shape[1] - 1 - lengths_P
+    model(
+        input_ids=ids_PT[packing.row_N, first_P[packing.row_N] + packing.column_N][None],
+        position_ids=packing.column_N[None],
+        packing=packing,
+        use_cache=False,
+        logits_to_keep=1,
+    )
+    return prompts
 
 
 def _completion_pass(
-    model: Any, input_ids_BT: Tensor, mask_BT: Tensor, num_tokens: int, length: int, cache: Any
-) -> Any:
-    """What the fused head says of the first `length` tokens of each completion: log-probs, entropies (B, `length`)."""
-    end = input_ids_BT.shape[1] - num_tokens + length
-    mask_BT = mask_BT[:, :end]
-    ids_BT = input_ids_BT[:, end - length - 1 : end]
-    return model(
-        input_ids=ids_BT,
-        attention_mask=mask_BT,
-        position_ids=positions(mask_BT)[:, -length - 1 :],
-        past_key_values=cache,
-        labels=ids_BT.masked_fill(mask_BT[:, -length - 1 :] == 0, -100),
+    model: Any, packing: Packing, row_N: Tensor, input_ids_BT: Tensor, mask_BT: Tensor, num_tokens: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Of a pass, where its tokens belong among (B, `num_tokens`), what the fused head says of them, and entropies."""
+    before_N = input_ids_BT.shape[1] - num_tokens - 1 + packing.column_N
+    labels_N = input_ids_BT[row_N, before_N + 1].masked_fill(mask_BT[row_N, before_N + 1] == 0, -100)
+    positions_N = mask_BT.cumsum(-1)[row_N, before_N] - 1
+    out = model(
+        input_ids=input_ids_BT[row_N, before_N][None],
+        position_ids=positions_N[None],
+        packing=packing,
+        shift_labels=labels_N[None],
         fused_lm_head=True,
     )
+    entropies = None if out.entropy is None else out.entropy[0]
+    return row_N * num_tokens + packing.column_N, out.log_probs[0], entropies

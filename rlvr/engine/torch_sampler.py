@@ -6,15 +6,17 @@ stream of its own, so that its tokens do not depend on what else is in the batch
 Shapes: P prompts, B rows (completions under way), T tokens, V vocabulary.
 """
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from rlvr.engine.attention_cache import ATTENTION_KINDS, layer_kinds, make_roomy, positions
 from rlvr.engine.sampling import MAX_ROWS, Completion, FinishReason, Request, SamplingParams
+from rlvr.engine.savings import Savings
 from rlvr.engine.shared_decoding import SharedDecoder, SharedPrompt, can_share_decoding, shared_prompt
 from rlvr.engine.stops import StopStrings
 from rlvr.engine.token_record import Others, TokenRecord, beside
@@ -36,8 +38,7 @@ class TorchSampler:
         pad_id: The padding token.
         max_rows: Most completions under way at once; more requests are worked off in turns.
         tokenizer: What stop strings are looked for with; only they need it.
-        share_prompts: Whether the keys and values of a prompt are kept once for its group, where the model allows it
-            (`rlvr.engine.shared_decoding`); otherwise each row has a copy. It changes the rounding.
+        savings: What sampling leaves out.
 
     Raises:
         UserError: The model keeps something else than keys and values of attention (whole, or of a sliding window).
@@ -50,10 +51,10 @@ class TorchSampler:
         pad_id: int,
         max_rows: int = MAX_ROWS,
         tokenizer: "PreTrainedTokenizerBase | None" = None,
-        share_prompts: bool = True,
+        savings: Savings = Savings(),  # noqa: B008 (frozen)
     ) -> None:
         _refuse_recurrent(model)
-        self.shares = share_prompts and can_share_decoding(model)
+        self.savings, self.shares = savings, savings.shared_decoding and can_share_decoding(model)
         self.model, self.pad_id, self.max_rows, self.tokenizer = model, pad_id, max_rows, tokenizer
         self.eos_ids = torch.tensor(sorted(set(eos_ids)), device=model.device)
         self.decoder: SharedDecoder | None = None
@@ -63,12 +64,17 @@ class TorchSampler:
         """A group for each request, in order; see `Sampler`."""
         was_training = self.model.training
         self.model.eval()
-        self.decoder = SharedDecoder(self.model) if self.shares else None
+        self.decoder = SharedDecoder(self.model, self.savings.lay_out_weights) if self.shares else None
+        asked = requests
+        if not self.savings.prefill_once:
+            asked = [replace(request, seeds=[seed]) for request in requests for seed in request.seeds]
         try:
-            return [group for chunk in self._chunks(requests) for group in self._sample_chunk(chunk, params)]
+            found = [group for chunk in self._chunks(asked) for group in self._sample_chunk(chunk, params)]
         finally:
             self.decoder = None  # its weights are those of now
             self.model.train(was_training)
+        completions = itertools.chain.from_iterable(found)
+        return [list(itertools.islice(completions, len(request.seeds))) for request in requests]
 
     def _chunks(self, requests: Sequence[Request]) -> Iterator[list[Request]]:
         chunk: list[Request] = []
@@ -119,6 +125,7 @@ class TorchSampler:
             prompt, cache = shared_prompt(cache, mask_PT, prompt_of_row_B)
         else:
             cache.batch_select_indices(prompt_of_row_B)
+        if self.savings.cache_room:
             make_roomy(cache)
         return _Batch(
             cache=cache,
@@ -132,6 +139,7 @@ class TorchSampler:
             logprobs=[[] for _ in seeds],
             seconds=[None] * len(seeds),
             stops=StopStrings.of(params, self.tokenizer),
+            shrinks=self.savings.drop_finished,
             notes=[TokenRecord() for _ in seeds] if params.alternatives else None,
         )
 
@@ -172,6 +180,7 @@ class _Batch:
     logprobs: list[list[float]]
     seconds: list[float | None]
     stops: StopStrings | None
+    shrinks: bool
     notes: list[TokenRecord] | None
     tokens_B: torch.Tensor = field(default_factory=lambda: torch.empty(0))
 
@@ -195,7 +204,7 @@ class _Batch:
     def shrink(self) -> bool:
         """Drops finished rows where enough have finished; False where none is left."""
         alive = [index for index, row in enumerate(self.rows_B.tolist()) if self.seconds[row] is None]
-        if alive and len(alive) < _SHRINK_BELOW * len(self.rows_B):
+        if self.shrinks and alive and len(alive) < _SHRINK_BELOW * len(self.rows_B):
             keep_B = torch.tensor(alive, device=self.rows_B.device)
             self.cache.batch_select_indices(keep_B)
             self.prompt = self.prompt and self.prompt.select(keep_B)

@@ -31,10 +31,11 @@ from rlvr.engine.dynamic_sampling import Example, FreshTasks, Refilled, refill
 from rlvr.engine.objectives import objectives_of
 from rlvr.engine.rollout import Origin, Rollout, new_rollout
 from rlvr.engine.sampling import Sampler, SamplingParams
+from rlvr.engine.savings import Savings
 from rlvr.engine.score_means import score_means
 from rlvr.engine.sharded import held_whole, is_sharded
 from rlvr.engine.turns import sample_episodes
-from rlvr.engine.update import Savings, put_back, rows_that_teach, saving_log_probs
+from rlvr.engine.update import put_back, rows_that_teach, saving_log_probs
 from rlvr.traces.store import TraceWriter
 from rlvr_envs import Environment
 from rlvr_rewards import Reward, UserError
@@ -52,7 +53,7 @@ class GroupTrainer(GRPOTrainer):
         params: How completions are drawn.
         traces: Where a row for every completion goes.
         origin: The run, stage and seed.
-        savings: What the update leaves out.
+        savings: What the update leaves out; the sampler has its own.
         fresh_tasks: Tasks for dynamic sampling; `None`: groups without variance stay.
         curriculum: Draws the tasks of each step from the dataset; `None`: they come in its order.
         score_beside: Whether rewards are computed in a thread beside the log-probs of a reference or old model. Signals

@@ -1,33 +1,20 @@
 """What an update leaves out because it teaches nothing: each saving leaves loss and gradients as they were.
 
-Not here: how the log-probs are computed with less (`shared_prompt`, `passes`), and the loss, which is TRL's.
+Not here: which savings are wanted (`savings`), how the log-probs are computed with less (`shared_prompt`, `passes`), and
+the loss, which is TRL's.
 
 Shapes: B rows, T tokens.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rlvr.engine.packed_attention import can_pack
 from rlvr.engine.passes import LogProbs, tokens_a_pass, trimmed_log_probs
-from rlvr.engine.shared_prompt import can_share, shared_log_probs
-
-
-@dataclass(frozen=True)
-class Savings:
-    """Which of them are made.
-
-    Attributes:
-        share_prompts: The prompt of a group is computed once, where the model's attention allows it.
-        trim_padding: Rows go through the model in passes of similar length, each cut to its longest.
-        skip_zero_variance: Rows without an advantage, or masked whole, do not go through the model.
-    """
-
-    share_prompts: bool = True
-    trim_padding: bool = True
-    skip_zero_variance: bool = True
+from rlvr.engine.savings import Savings
+from rlvr.engine.shared_prompt import shared_log_probs
 
 
 def saving_log_probs(
@@ -44,8 +31,8 @@ def saving_log_probs(
         savings: Which are wanted.
     """
     found, tokens = None, tokens_a_pass(unwrapped) if savings.trim_padding else None
-    if savings.share_prompts and can_share(unwrapped):
-        found = shared_log_probs(model, *rows, num_tokens, max_rows, tokens)
+    if savings.share_prompts and can_pack(unwrapped):
+        found = shared_log_probs(model, unwrapped, *rows, num_tokens, max_rows, tokens)
     if found is None and tokens:
         found = trimmed_log_probs(model, *rows, num_tokens, max_rows, tokens)
     return found

@@ -1,6 +1,6 @@
 """`grpo`: group relative policy optimization (Shao et al. 2024, arXiv 2402.03300) on the environment's reward."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -9,6 +9,7 @@ from rlvr.config.schema import RunConfig
 from rlvr.engine.algorithms import ALGORITHMS, Algorithm
 from rlvr.engine.curriculum import CurriculumSettings
 from rlvr.engine.sampling import SamplingParams
+from rlvr.engine.savings import Savings
 from rlvr.models.memory import Workload
 from rlvr.models.room import check_budget
 from rlvr.pipeline.grpo_settings import check_trls_settings
@@ -38,8 +39,8 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
         extra_groups: Groups that a step samples beyond its own at most, in place of those without variance; by default
             the algorithm's.
         curriculum: Draws each step's tasks by difficulty, so that the pass rate stays in a band; off unless given.
-        share_prompts, trim_padding, skip_zero_variance: What the update leaves out; see `rlvr.engine.update.Savings`;
-            the first is of the torch sampler too.
+        share_prompts, trim_padding, skip_zero_variance, prefill_once, shared_decoding, lay_out_weights, drop_finished,
+            cache_room: What the update and the torch sampler leave out; see `rlvr.engine.savings.Savings`.
         score_beside: Whether rewards are computed in a thread while a reference or old model's log-probs are.
     """
 
@@ -68,6 +69,11 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
     share_prompts: bool = True
     trim_padding: bool = True
     skip_zero_variance: bool = True
+    prefill_once: bool = True
+    shared_decoding: bool = True
+    lay_out_weights: bool = True
+    drop_finished: bool = True
+    cache_room: bool = True
     score_beside: bool = False
 
     @property
@@ -77,6 +83,10 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
     @property
     def portion(self) -> tuple[str, int]:
         return "prompts_per_step", self.group_size
+
+    @property
+    def savings(self) -> Savings:
+        return Savings(**{each.name: getattr(self, each.name) for each in fields(Savings)})
 
     @property
     def preset(self) -> Algorithm:
@@ -193,7 +203,6 @@ class GRPOStage(TrainingStage):
         from rlvr.engine.rollout import Origin
         from rlvr.engine.samplers import biases
         from rlvr.engine.trainer import GroupTrainer
-        from rlvr.engine.update import Savings
         from rlvr.models.room import check_prompts
         from rlvr.traces.store import TraceWriter
 
@@ -220,7 +229,7 @@ class GRPOStage(TrainingStage):
             params=params,
             traces=traces,
             origin=Origin(run.folder.path.name, config.name, run.config.seed),
-            savings=Savings(config.share_prompts, config.trim_padding, config.skip_zero_variance),
+            savings=config.savings,
             score_beside=config.score_beside,
             warn=lambda line: run.console.print(f"[yellow]{config.name}: {escape(line)}[/]"),
             fresh_tasks=fresh_tasks_of(config, run, curriculum),
@@ -244,7 +253,7 @@ def _sampler_source(config: GRPOStageConfig, run: "Run", start: Start) -> "Sampl
         max_length=start.args.vllm_max_model_length,
         gpu_memory_share=start.args.vllm_gpu_memory_utilization,
         sleeps=start.args.vllm_enable_sleep_mode,
-        share_prompts=config.share_prompts,
+        savings=config.savings,
     )
     if settings.sleeps and start.args.use_cpu:
         raise UserError(f"stage {config.name}: trl.vllm_enable_sleep_mode gives GPU memory back, and here is no GPU")

@@ -117,31 +117,44 @@ class TraceRow:
     why_not_kept: str | None = None
 
 
+_ENCODER = json.JSONEncoder(default=str)
+
+
 def to_table(rows: Sequence[TraceRow]) -> pa.Table:
     """Rows as an Arrow table; columns without a value keep their type."""
-    written: dict[int, str] = {}
-    return pa.Table.from_pylist([_as_columns(row, written) for row in rows], schema=SCHEMA)
-
-
-def _as_columns(row: TraceRow, written: dict[int, str]) -> dict[str, Any]:
-    """Its columns; what the rows of a group share, such as the task, is in `written` once it is JSON."""
-    columns = {name: writable(value) if isinstance(value, str) else value for name, value in vars(row).items()}
+    columns = {name: [getattr(row, name) for row in rows] for name in SCHEMA.names if name != "completion_tokens"}
+    columns["completion_tokens"] = [_num_own_tokens(row) for row in rows]
     for name in ("task", "messages", "turns", "info"):
-        value = columns[name]
-        if value is not None:
-            if id(value) not in written:
-                written[id(value)] = json.dumps(value, default=str)
-            columns[name] = written[id(value)]
-    columns["parts"] = [(writable(name), value) for name, value in row.parts.items()]
-    columns["errors"] = [(writable(name), writable(error)) for name, error in row.errors.items()]
-    columns["completion_tokens"] = _num_own_tokens(row)
-    return columns
+        columns[name] = _as_json(columns[name])
+    for name in ("parts", "errors"):
+        columns[name] = [list(value.items()) for value in columns[name]]
+    return pa.Table.from_arrays([_array(columns[each.name], each.type) for each in SCHEMA], schema=SCHEMA)
+
+
+def _as_json(values: Sequence[Any]) -> list[str | None]:
+    """Each value as JSON, written once where the rows of a group share it."""
+    written = {id(value): _ENCODER.encode(value) for value in {id(value): value for value in values}.values()}
+    return [None if value is None else written[id(value)] for value in values]
+
+
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(values, kind)
+    except UnicodeEncodeError:
+        return pa.array([_entry_writable(value) for value in values], kind)
 
 
 def _num_own_tokens(row: TraceRow) -> int:
     """Tokens that the model said."""
     spans = [turn["tokens"] for turn in row.turns or () if turn["role"] == "assistant" and "tokens" in turn]
     return sum(end - start for start, end in spans) if spans else len(row.token_ids)
+
+
+def _entry_writable(value: Any) -> Any:
+    """Text, or the pairs of a map, as Arrow takes them."""
+    if isinstance(value, list):
+        return [(writable(name), writable(said) if isinstance(said, str) else said) for name, said in value]
+    return writable(value) if isinstance(value, str) else value
 
 
 def writable(text: str) -> str:

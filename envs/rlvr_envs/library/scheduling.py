@@ -7,7 +7,7 @@ after 24:00, an event inside the think block earns nothing, an event given twice
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from itertools import combinations
 from random import Random
 from typing import Any
@@ -162,15 +162,21 @@ class Scheduling(GeneratedEnvironment):
             raise UserError(f"optimal_score: {task['optimal_score']!r:.80} is given, and {plan.score} is the optimum")
 
     def _judge(self, task: Task, completion: str) -> tuple[Failure, float]:
-        answer = read_answer(completion, self.form)
-        failure = find_failure(answer, set(read_events(task["events"])))
-        if answer is None or failure is not Failure.NONE:
-            return failure, 0.0
-        return failure, total_value(answer, task["priority_events"]) / task["optimal_score"]
+        events, priorities = tuple(read_events(task["events"])), tuple(task["priority_events"])
+        failure, value = _judged(completion, self.form, events, priorities)
+        return failure, value / task["optimal_score"]
 
     def _answer_of(self, chooser: Chooser, task: Task, random: Random) -> str:
         chosen = chooser(read_events(task["events"]), task["priority_events"], random)
         return write_answer("", chosen, self.form)
+
+
+@lru_cache(maxsize=512)  # a reward, success and info ask in turn
+def _judged(completion: str, form: Form, events: tuple[Event, ...], priorities: tuple[str, ...]) -> tuple[Failure, int]:
+    """What is wrong with a schedule, and its value, 0 where it is invalid."""
+    answer = read_answer(completion, form)
+    failure = find_failure(answer, set(events))
+    return failure, 0 if answer is None or failure is not Failure.NONE else total_value(answer, priorities)
 
 
 def _step(event: Event, total: int, priorities: list[str]) -> str:

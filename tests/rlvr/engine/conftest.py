@@ -14,9 +14,9 @@ from rlvr.config.schema import ModelConfig, ScratchConfig
 from rlvr.engine.dynamic_sampling import FreshTasks
 from rlvr.engine.rollout import Origin
 from rlvr.engine.sampling import Completion, FinishReason, Request, SamplingParams
+from rlvr.engine.savings import Savings
 from rlvr.engine.torch_sampler import TorchSampler
 from rlvr.engine.trainer import GroupTrainer
-from rlvr.engine.update import Savings
 from rlvr.models.chat import end_of_turn_ids, pad_id
 from rlvr.models.load import load_model, load_tokenizer
 from rlvr.models.scratch import make_scratch_model

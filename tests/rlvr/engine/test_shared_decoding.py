@@ -6,6 +6,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlvr.engine.sampling import Request, SamplingParams
+from rlvr.engine.savings import Savings
 from rlvr.engine.shared_decoding import MODEL_TYPES, can_share_decoding
 from rlvr.engine.torch_sampler import TorchSampler
 
@@ -34,10 +35,23 @@ def a_model(model_type, **changes):
     return model
 
 
-def drawn(model, share_prompts=True):
+def drawn(model, **savings):
     """Three tokens in 64 end a turn, so that rows and whole groups leave the batch early."""
-    groups = TorchSampler(model, [2, 5, 9], pad_id=0, share_prompts=share_prompts).sample(REQUESTS, SamplingParams(40))
+    sampler = TorchSampler(model, [2, 5, 9], pad_id=0, savings=Savings(**savings))
+    groups = sampler.sample(REQUESTS, SamplingParams(40))
+    assert [len(group) for group in groups] == [len(request.seeds) for request in REQUESTS]
     return [completion for group in groups for completion in group]
+
+
+@pytest.mark.parametrize("shared_decoding", [True, False])
+@pytest.mark.parametrize("name", ["prefill_once", "lay_out_weights", "drop_finished", "cache_room"])
+def test_no_saving_changes_what_is_drawn(name, shared_decoding):
+    model = a_model("qwen3")
+    saved = drawn(model, shared_decoding=shared_decoding)
+    plain = drawn(model, shared_decoding=shared_decoding, **{name: False})
+    for ours, theirs in zip(saved, plain, strict=True):
+        assert ours.token_ids == theirs.token_ids
+        assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
 
 
 @pytest.mark.parametrize("model_type", sorted(MODEL_TYPES))
@@ -45,7 +59,7 @@ def test_tokens_and_log_probs_are_those_of_a_copy_for_each_row(model_type):
     model = a_model(model_type)
     assert can_share_decoding(model)
     before = model.config._attn_implementation
-    shared, copied = drawn(model), drawn(model, share_prompts=False)
+    shared, copied = drawn(model), drawn(model, shared_decoding=False)
     assert model.config._attn_implementation == before
     assert len({len(each.token_ids) for each in shared}) > 3
     for ours, theirs in zip(shared, copied, strict=True):
@@ -58,7 +72,7 @@ def test_adapters_are_part_of_the_weights():
     plain = drawn(model)
     model = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
     assert can_share_decoding(model)
-    adapted, copied = drawn(model), drawn(model, share_prompts=False)
+    adapted, copied = drawn(model), drawn(model, shared_decoding=False)
     assert [each.token_ids for each in adapted] == [each.token_ids for each in copied]
     assert [each.token_ids for each in adapted] != [each.token_ids for each in plain]
 
@@ -66,7 +80,7 @@ def test_adapters_are_part_of_the_weights():
 def test_a_model_that_adds_to_its_scores_decodes_as_transformers_does():
     model = a_model("gemma2", head_dim=8, sliding_window=64)
     assert not can_share_decoding(model)
-    assert [each.token_ids for each in drawn(model)] == [each.token_ids for each in drawn(model, share_prompts=False)]
+    assert [each.token_ids for each in drawn(model)] == [each.token_ids for each in drawn(model, shared_decoding=False)]
 
 
 def test_a_model_in_half_precision_decodes_as_transformers_does():

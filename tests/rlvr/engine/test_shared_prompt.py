@@ -5,7 +5,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from trl.trainer.utils import add_fused_lm_head
 
-from rlvr.engine.shared_prompt import can_share, shared_log_probs
+from rlvr.engine.packed_attention import can_pack
+from rlvr.engine.shared_prompt import shared_log_probs
 from tests.rlvr.engine.test_torch_sampler import PAD, made
 
 NUM_TOKENS = 6
@@ -53,7 +54,7 @@ def test_log_probs_entropies_and_gradients_are_those_of_whole_rows(model, adapte
     if adapted:
         model = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
     ids, mask = rows(PROMPTS)
-    found = shared_log_probs(model, ids, mask, NUM_TOKENS, None, tokens_a_pass)
+    found = shared_log_probs(model, model, ids, mask, NUM_TOKENS, None, tokens_a_pass)
     assert found is not None
     shared, whole = found, whole_log_probs(model, ids, mask)
     for ours, theirs in zip(shared, whole, strict=True):
@@ -64,22 +65,44 @@ def test_log_probs_entropies_and_gradients_are_those_of_whole_rows(model, adapte
         assert (ours[name] - gradient).norm() < 1e-4 * gradient.norm(), name
 
 
-def test_a_pass_takes_no_more_rows_than_allowed(model):
+def tokens_of_passes(model, ids, mask, max_rows, tokens):
     seen = []
-    model.register_forward_pre_hook(lambda _, args, kwargs: seen.append(len(kwargs["input_ids"])), with_kwargs=True)
+    model.register_forward_pre_hook(lambda _, args, kwargs: seen.append(kwargs["input_ids"].numel()), with_kwargs=True)
+    shared_log_probs(model, model, ids, mask, NUM_TOKENS, max_rows, tokens)
+    return seen
+
+
+def test_each_token_goes_through_the_model_once(model):
     ids, mask = rows(PROMPTS)
-    shared_log_probs(model, ids, mask, NUM_TOKENS, 5, 1000)
-    assert seen[0] == len(PROMPTS)
-    assert sum(seen[1:]) == len(ids) and max(seen[1:]) <= 5
+    prompts, *passes = tokens_of_passes(model, ids, mask, None, 8)
+    assert prompts == sum(len(prompt) - 1 for prompt in PROMPTS)
+    assert sum(passes) == mask[:, -NUM_TOKENS:].sum()  # the last of a prompt in place of the last of a completion
+    assert len(passes) > 2 and max(passes) <= 8 + NUM_TOKENS
+
+
+def test_a_pass_takes_no_more_rows_than_allowed(model):
+    ids, mask = rows(PROMPTS)
+    _, *passes = tokens_of_passes(model, ids, mask, 5, None)
+    assert passes == [5 * NUM_TOKENS, 5 * NUM_TOKENS, 2 * NUM_TOKENS]  # untrimmed, as told
+
+
+def test_the_attention_that_a_model_had_is_put_back(model):
+    ids, mask = rows(PROMPTS)
+    shared_log_probs(model, model, ids, mask, NUM_TOKENS, None, None)
+    assert model.config._attn_implementation == "sdpa"
+    whole_log_probs(model, ids, mask)
 
 
 def test_prompts_that_all_differ_are_left_to_trl(model):
-    assert shared_log_probs(model, *rows(PROMPTS, group_size=1), NUM_TOKENS, None, 1000) is None
+    assert shared_log_probs(model, model, *rows(PROMPTS, group_size=1), NUM_TOKENS, None, 1000) is None
 
 
-def test_windows_and_recomputed_activations_are_left_to_trl():
-    assert can_share(made("qwen3"))
-    assert not can_share(made("mistral"))  # a sliding window forgets the start of a long prompt
+def test_windows_other_attention_and_recomputed_activations_are_left_to_trl():
+    assert can_pack(made("qwen3"))
+    eager = made("qwen3")
+    eager.set_attn_implementation("eager")
+    assert not can_pack(eager)
+    assert not can_pack(made("mistral"))  # a sliding window forgets the start of a long prompt
     recomputing = made("qwen3").train()
     recomputing.gradient_checkpointing_enable()
-    assert not can_share(recomputing)
+    assert not can_pack(recomputing)

@@ -21,10 +21,10 @@ from rlvr.engine.dynamic_sampling import FreshTasks
 from rlvr.engine.examples import examples
 from rlvr.engine.rollout import Origin
 from rlvr.engine.sampling import Completion, FinishReason, Request, SamplingParams
+from rlvr.engine.savings import Savings
 from rlvr.engine.torch_sampler import TorchSampler
 from rlvr.engine.trainer import GroupTrainer
 from rlvr.engine.turns import sample_episodes
-from rlvr.engine.update import Savings
 from rlvr.models.chat import Replies, end_of_turn_ids, pad_id, prompt_ids
 from rlvr.models.load import load_model, load_tokenizer
 from rlvr.models.scratch import make_scratch_model

@@ -11,7 +11,7 @@ from trl import GRPOTrainer
 
 from rlvr.config.schema import ModelConfig
 from rlvr.engine.algorithms import ALGORITHMS
-from rlvr.engine.update import Savings
+from rlvr.engine.savings import Savings
 from rlvr.models.load import load_model, load_tokenizer
 from tests.rlvr.engine.conftest import CUT, ENV, Dictated, trained
 

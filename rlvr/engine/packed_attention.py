@@ -1,0 +1,138 @@
+"""Rows of different lengths passed through a model side by side, as one row without padding.
+
+All of a model but its attention takes each token by itself, so there nothing is padded. Attention finds the rows again:
+it lays them out as a grid, each after the prompt that it shares with others, and takes the grid apart when it is done.
+
+Not here: which rows are packed, and what is made of the model's output (`shared_prompt`).
+
+Shapes: P prompts, R rows of a pass, N tokens of all of them, T tokens of the longest, H heads, D the size of a head.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface
+from transformers.cache_utils import DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from rlvr.engine.attention_cache import layer_kinds
+
+_NAME = "rlvr_packed"
+
+
+def can_pack(model: Any) -> bool:
+    """Whether a model's attention can be told of the rows: torch's own, of whole rows, through transformers' interface.
+
+    With recomputed activations (gradient checkpointing) a prompt's keys and values would not outlive their pass.
+    """
+    recomputes = model.training and getattr(model, "is_gradient_checkpointing", False)
+    replaceable = getattr(model, "_supports_attention_backend", False) and model.config._attn_implementation == "sdpa"
+    return replaceable and not recomputes and layer_kinds(model) == {DynamicLayer}
+
+
+@contextmanager
+def packed_attention(model: Any) -> Iterator[None]:
+    """A model for which `can_pack` holds, called within with the keyword `packing` and neither mask nor cache."""
+    before = model.config._attn_implementation
+    model.set_attn_implementation(_NAME)
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
+
+
+@dataclass
+class Prompts:
+    """Prompts whose keys and values rows attend to.
+
+    Attributes:
+        lengths_P: Tokens of each.
+        states: Keys and values (P, H, T, D) of each layer by its number, put here by the prompts' own pass.
+    """
+
+    lengths_P: Tensor
+    states: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+
+class Packing:
+    """Where the tokens of a pass stand.
+
+    Args:
+        lengths_R: Tokens of each row, at least 1.
+        prompts: What the rows follow; they are the prompts themselves where `prompt_of_row_R` is not given.
+        prompt_of_row_R: The prompt of each row.
+
+    Attributes:
+        row_N, column_N: The row of each token, and how many tokens of it stand before.
+    """
+
+    def __init__(self, lengths_R: Tensor, prompts: Prompts, prompt_of_row_R: Tensor | None = None) -> None:
+        rows, self._longest = len(lengths_R), int(lengths_R.max())
+        before_R = lengths_R.cumsum(0) - lengths_R
+        self.row_N = torch.arange(rows, device=lengths_R.device).repeat_interleave(lengths_R)
+        tokens_N = torch.arange(len(self.row_N), device=lengths_R.device)
+        self.column_N = tokens_N - before_R[self.row_N]
+        self._place_N = self.row_N * self._longest + self.column_N
+        self._token_of_place = tokens_N.new_full((rows * self._longest,), len(tokens_N))  # an empty one: a row of zeros
+        self._token_of_place[self._place_N] = tokens_N
+        self._prompts, self._prompt_of_row_R = prompts, prompt_of_row_R
+        self._mask = None if prompt_of_row_R is None else self._mask_after(prompts.lengths_P, prompt_of_row_R)
+
+    def _mask_after(self, lengths_P: Tensor, prompt_of_row_R: Tensor) -> Tensor:
+        """Which keys, of prompt and row, each place may attend to (R or 1, 1, T, T of prompts + T)."""
+        device = lengths_P.device
+        prompt_RT = torch.arange(int(lengths_P.max()), device=device) < lengths_P[prompt_of_row_R, None]
+        if prompt_RT.all():
+            prompt_RT = prompt_RT[:1]
+        own_TT = torch.ones(self._longest, self._longest, dtype=torch.bool, device=device).tril()
+        grid = (len(prompt_RT), 1, self._longest, -1)
+        return torch.cat([prompt_RT[:, None, None].expand(grid), own_TT.expand(grid)], -1)
+
+    def attend(self, module: Any, query: Tensor, key: Tensor, value: Tensor, **kwargs: Any) -> Tensor:
+        """Attention of (1, H, N, D); its output is (1, N, H, D)."""
+        query, key, value = (self._grid(states) for states in (query, key, value))
+        if self._prompt_of_row_R is None:
+            self._prompts.states[module.layer_idx] = key, value
+        else:
+            key, value = (
+                torch.cat([of_prompts.index_select(0, self._prompt_of_row_R), own], 2)
+                for of_prompts, own in zip(self._prompts.states[module.layer_idx], (key, value), strict=True)
+            )
+        out_RTHD, _ = sdpa_attention_forward(module, query, key, value, self._mask, **kwargs)
+        return _Moved.apply(out_RTHD.flatten(0, 1), self._place_N, self._token_of_place)[None]
+
+    def _grid(self, states_1HND: Tensor) -> Tensor:
+        """To (R, H, T, D)."""
+        states_NHD = states_1HND[0].transpose(0, 1)
+        places = _Moved.apply(states_NHD, self._token_of_place, self._place_N)
+        return places.unflatten(0, (-1, self._longest)).transpose(1, 2)
+
+
+class _Moved(torch.autograd.Function):
+    """`states[index]`, whose gradient is moved back by `grad[back]`, six times as fast as it would be added up."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, index: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(back)
+        return _with_zeros(states).index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return _with_zeros(grads[0]).index_select(0, ctx.saved_tensors[0]), None, None
+
+
+def _with_zeros(states: Tensor) -> Tensor:
+    return torch.cat([states, states.new_zeros(1, *states.shape[1:])])
+
+
+def _attend(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: None, packing: Packing, **kwargs: Any
+) -> tuple[Tensor, None]:
+    return packing.attend(module, query, key, value, **kwargs), None
+
+
+AttentionInterface.register(_NAME, _attend)

@@ -1,0 +1,31 @@
+"""What sampling and the update leave out because it changes nothing but the time they take; each can be turned off."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Savings:
+    """Which are made. Those of the update leave loss and gradients as they were; all may change the rounding.
+
+    Attributes:
+        share_prompts: The update computes the prompt of a group once, where the model's attention allows it
+            (`rlvr.engine.packed_attention`).
+        trim_padding: Rows go through the update in passes of similar length, without padding where prompts are shared,
+            otherwise each cut to its longest.
+        skip_zero_variance: Rows without an advantage, or masked whole, do not go through the update.
+        prefill_once: The torch sampler passes a prompt through the model once for its group.
+        shared_decoding: It decodes in few operations, which read a group's prompt together, where the model allows it
+            (`rlvr.engine.shared_decoding`).
+        lay_out_weights: Where it does, the weights lie as products of few rows read them (`rlvr.engine.laid_out`).
+        drop_finished: Finished completions leave its batch.
+        cache_room: Its keys and values are written into room made before, not copied at each token.
+    """
+
+    share_prompts: bool = True
+    trim_padding: bool = True
+    skip_zero_variance: bool = True
+    prefill_once: bool = True
+    shared_decoding: bool = True
+    lay_out_weights: bool = True
+    drop_finished: bool = True
+    cache_room: bool = True
