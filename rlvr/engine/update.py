@@ -1,6 +1,6 @@
 """What an update leaves out because it teaches nothing: each saving leaves loss and gradients as they were.
 
-Not here: which savings are wanted (`savings`), how the log-probs are computed with less (`shared_prompt`, `passes`), and
+Not here: which savings are wanted (`savings`), how log-probs are computed with less (`shared_prompt`, `passes`), and
 the loss, which is TRL's.
 
 Shapes: B rows, T tokens.
