@@ -26,12 +26,10 @@ from engine_side import Side
 from engine_tables import print_tables
 from engine_work import SHAPES, Shape
 
-from rlvr.engine.savings import Savings
+from rlvr.engine.savings import OF_TORCH_SAMPLER, Savings
 
 WITHOUT = {f"without {each.name}": Side("", savings={each.name: False}) for each in fields(Savings)}
 """Ours with one of its savings off."""
-OF_UPDATE = ("share_prompts", "trim_padding", "skip_zero_variance")
-"""Those that vLLM's samples have, too."""
 ACCUMULATIONS = (1, 2, 4, 8)
 
 
@@ -87,7 +85,11 @@ def compare(title: str, setting: Setting, args: argparse.Namespace) -> None:
 def sides_of(setting: Setting, args: argparse.Namespace) -> list[Side]:
     ours = Side("ours")
     if args.each:
-        names = [name for name, side in WITHOUT.items() if not setting.shape.vllm or {*side.savings} <= {*OF_UPDATE}]
+        names = [
+            name
+            for name, side in WITHOUT.items()
+            if not setting.shape.vllm or not {*side.savings} & {*OF_TORCH_SAMPLER}
+        ]
         return [ours, *(replace(WITHOUT[name], name=name) for name in names)]
     passes = args.accumulation
     if passes is None:

@@ -1,6 +1,6 @@
-"""The keys and values of a prompt, computed once and spread over the completions of its group.
+"""Keys and values that grow by a token a row at each step of decoding, and which models keep nothing else.
 
-Not here: what is done with them. `torch_sampler` decodes on, `shared_prompt` computes log-probs.
+Not here: the steps (`torch_sampler`, `shared_decoding`).
 
 Shapes: B rows, H heads, T tokens, D the size of a head.
 """

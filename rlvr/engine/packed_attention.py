@@ -8,10 +8,12 @@ Not here: which rows are packed, and what is made of the model's output (`shared
 Shapes: P prompts, R rows of a pass, N tokens of all of them, T tokens of the longest, H heads, D the size of a head.
 """
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -20,26 +22,38 @@ from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from rlvr.engine.attention_cache import layer_kinds
+from rlvr_rewards.errors import one_line
 
 _NAME = "rlvr_packed"
+_MOST_DIFFERENT = 0.05
+"""Of the greatest logit: bfloat16 rounds less, attention that overlooks a prompt is further off."""
+
+_log = logging.getLogger(__name__)
+_tried: "WeakKeyDictionary[Any, bool]" = WeakKeyDictionary()
 
 
 def can_pack(model: Any) -> bool:
     """Whether a model's attention can be told of the rows: torch's own, of whole rows, through transformers' interface.
 
-    With recomputed activations (gradient checkpointing) a prompt's keys and values would not outlive their pass.
+    That a class says so is not enough: it is tried once on each model. With recomputed activations (gradient
+    checkpointing) a prompt's keys and values would not outlive their pass.
     """
     recomputes = model.training and getattr(model, "is_gradient_checkpointing", False)
-    replaceable = getattr(model, "_supports_attention_backend", False) and model.config._attn_implementation == "sdpa"
-    return replaceable and not recomputes and layer_kinds(model) == {DynamicLayer}
+    says_so = getattr(model, "_supports_attention_backend", False) and not model.config.sub_configs
+    plain = model.config._attn_implementation == "sdpa" and layer_kinds(model) == {DynamicLayer}
+    if recomputes or not says_so or not plain:
+        return False
+    if model not in _tried:
+        _tried[model] = _packs(model)
+    return _tried[model]
 
 
 @contextmanager
 def packed_attention(model: Any) -> Iterator[None]:
     """A model for which `can_pack` holds, called within with the keyword `packing` and neither mask nor cache."""
     before = model.config._attn_implementation
-    model.set_attn_implementation(_NAME)
     try:
+        model.set_attn_implementation(_NAME)
         yield
     finally:
         model.set_attn_implementation(before)
@@ -68,6 +82,7 @@ class Packing:
 
     Attributes:
         row_N, column_N: The row of each token, and how many tokens of it stand before.
+        position_N: How many tokens stand before it, those of its prompt too.
     """
 
     def __init__(self, lengths_R: Tensor, prompts: Prompts, prompt_of_row_R: Tensor | None = None) -> None:
@@ -75,12 +90,14 @@ class Packing:
         before_R = lengths_R.cumsum(0) - lengths_R
         self.row_N = torch.arange(rows, device=lengths_R.device).repeat_interleave(lengths_R)
         tokens_N = torch.arange(len(self.row_N), device=lengths_R.device)
-        self.column_N = tokens_N - before_R[self.row_N]
+        self.column_N = self.position_N = tokens_N - before_R[self.row_N]
         self._place_N = self.row_N * self._longest + self.column_N
         self._token_of_place = tokens_N.new_full((rows * self._longest,), len(tokens_N))  # an empty one: a row of zeros
         self._token_of_place[self._place_N] = tokens_N
-        self._prompts, self._prompt_of_row_R = prompts, prompt_of_row_R
-        self._mask = None if prompt_of_row_R is None else self._mask_after(prompts.lengths_P, prompt_of_row_R)
+        self._prompts, self._prompt_of_row_R, self._mask = prompts, prompt_of_row_R, None
+        if prompt_of_row_R is not None:
+            self.position_N = prompts.lengths_P[prompt_of_row_R][self.row_N] + self.column_N
+            self._mask = self._mask_after(prompts.lengths_P, prompt_of_row_R)
 
     def _mask_after(self, lengths_P: Tensor, prompt_of_row_R: Tensor) -> Tensor:
         """Which keys, of prompt and row, each place may attend to (R or 1, 1, T, T of prompts + T)."""
@@ -95,12 +112,15 @@ class Packing:
     def attend(self, module: Any, query: Tensor, key: Tensor, value: Tensor, **kwargs: Any) -> Tensor:
         """Attention of (1, H, N, D); its output is (1, N, H, D)."""
         query, key, value = (self._grid(states) for states in (query, key, value))
+        states, layer = self._prompts.states, module.layer_idx
         if self._prompt_of_row_R is None:
-            self._prompts.states[module.layer_idx] = key, value
+            if layer in states:
+                raise NotImplementedError(f"layer {layer} attends twice")
+            states[layer] = key, value
         else:
             key, value = (
                 torch.cat([of_prompts.index_select(0, self._prompt_of_row_R), own], 2)
-                for of_prompts, own in zip(self._prompts.states[module.layer_idx], (key, value), strict=True)
+                for of_prompts, own in zip(states[layer], (key, value), strict=True)
             )
         out_RTHD, _ = sdpa_attention_forward(module, query, key, value, self._mask, **kwargs)
         return _Moved.apply(out_RTHD.flatten(0, 1), self._place_N, self._token_of_place)[None]
@@ -130,9 +150,48 @@ def _with_zeros(states: Tensor) -> Tensor:
 
 
 def _attend(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: None, packing: Packing, **kwargs: Any
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    packing: Packing,
+    position_bias: Tensor | None = None,
+    **kwargs: Any,
 ) -> tuple[Tensor, None]:
+    if attention_mask is not None or position_bias is not None:
+        raise NotImplementedError("a model that makes a mask or a bias of its own")
     return packing.attend(module, query, key, value, **kwargs), None
 
 
 AttentionInterface.register(_NAME, _attend)
+
+
+@torch.no_grad()
+def _packs(model: Any) -> bool:
+    """Whether rows after prompts, packed, come to what each comes to whole."""
+    prompts, rows, prompt_of_row = [[1, 2, 3], [2, 1]], [[3, 1], [2], [1, 3, 2]], [0, 1, 0]
+    device, was_training = model.device, model.training
+    lengths_P, lengths_R = (torch.tensor([*map(len, each)], device=device) for each in (prompts, rows))
+    known = Prompts(lengths_P)
+    model.eval()
+    try:
+        with packed_attention(model):
+            _logits(model, prompts, Packing(lengths_P, known))
+            packed = _logits(model, rows, Packing(lengths_R, known, torch.tensor(prompt_of_row, device=device)))
+        texts = [(prompts[prompt] + row, len(row)) for row, prompt in zip(rows, prompt_of_row, strict=True)]
+        whole = [
+            model(input_ids=torch.tensor([ids], device=device), use_cache=False).logits[0, -n:] for ids, n in texts
+        ]
+        difference, scale = (packed - torch.cat(whole)).abs().max(), torch.cat(whole).abs().max()
+        return len(known.states) == model.config.num_hidden_layers and bool(difference <= _MOST_DIFFERENT * scale)
+    except Exception as error:  # a model that cannot fails in its own way, and is passed through otherwise
+        _log.info("rows of a %s are not packed: %s", type(model).__name__, one_line(error))
+        return False
+    finally:
+        model.train(was_training)
+
+
+def _logits(model: Any, rows: Sequence[Sequence[int]], packing: Packing) -> Tensor:
+    ids = torch.tensor([[token for row in rows for token in row]], device=model.device)
+    return model(input_ids=ids, position_ids=packing.position_N[None], packing=packing, use_cache=False).logits[0]

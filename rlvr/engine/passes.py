@@ -15,8 +15,8 @@ from rlvr.engine.attention_cache import positions
 _TOKENS_A_PASS = 32768
 """About how many tokens make a pass on an accelerator: enough to keep it busy, few enough to be of like length."""
 
-_NUMBERS_A_PASS = 2**18
-"""Tokens times the width of the model that make a pass on a CPU: 1 MiB in float32, which its inner cache holds."""
+_NUMBERS_A_PASS = 2**17
+"""Tokens times the width of the model that make a pass on a CPU: 512 KiB in float32, which its inner cache holds."""
 
 LogProbs = tuple[Tensor, Tensor | None]
 """Of each row's completion the log-probs of its tokens, and the entropies (nats) of what they were drawn from."""

@@ -28,6 +28,11 @@ class SamplerSource(Protocol):
         ...
 
 
+def alone(work: Callable[[], None]) -> None:
+    """Does the work: there is no other process."""
+    work()
+
+
 @dataclass(frozen=True)
 class SamplerSettings:
     """Which sampler, and what it is set up with.
@@ -43,6 +48,7 @@ class SamplerSettings:
         sleeps: Whether it gives its memory back between sampling and update.
         trust_remote_code: Whether the model's own code may run.
         savings: What the torch sampler leaves out.
+        by_first: Does what one of the processes that sample together does for all, such as to send servers the weights.
     """
 
     name: SamplerName = "torch"
@@ -55,6 +61,7 @@ class SamplerSettings:
     sleeps: bool = False
     trust_remote_code: bool = False
     savings: Savings = Savings()  # noqa: RUF009 (frozen)
+    by_first: Callable[[Callable[[], None]], None] = alone
 
 
 class _TorchSource:
@@ -105,6 +112,7 @@ def sampler_source(
             answer_s=settings.answer_s,
             patience_s=settings.patience_s,
             group_port=settings.group_port,
+            by_first=settings.by_first,
             say=say,
         )
     from rlvr.engine.vllm_sampler import VLLMSampler

@@ -1,11 +1,11 @@
-"""What sampling and the update leave out because it changes nothing but the time they take; each can be turned off."""
+"""What makes sampling and the update faster, and changes rounding and memory alone; each can be turned off."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Savings:
-    """Which are made. Those of the update leave loss and gradients as they were; all may change the rounding.
+    """Which are made.
 
     Attributes:
         share_prompts: The update computes the prompt of a group once, where the model's attention allows it
@@ -16,7 +16,8 @@ class Savings:
         prefill_once: The torch sampler passes a prompt through the model once for its group.
         shared_decoding: It decodes in few operations, which read a group's prompt together, where the model allows it
             (`rlvr.engine.shared_decoding`).
-        lay_out_weights: Where it does, the weights lie as products of few rows read them (`rlvr.engine.laid_out`).
+        prepack_weights: Where it does, it has a copy of the weights as products of few rows read them
+            (`rlvr.engine.prepacked`).
         drop_finished: Finished completions leave its batch.
         cache_room: Its keys and values are written into room made before, not copied at each token.
     """
@@ -26,6 +27,10 @@ class Savings:
     skip_zero_variance: bool = True
     prefill_once: bool = True
     shared_decoding: bool = True
-    lay_out_weights: bool = True
+    prepack_weights: bool = True
     drop_finished: bool = True
     cache_room: bool = True
+
+
+OF_TORCH_SAMPLER = ("prefill_once", "shared_decoding", "prepack_weights", "drop_finished", "cache_room")
+"""Those that the update knows nothing of, nor vLLM."""

@@ -23,7 +23,7 @@ from torch.nn.functional import linear, rms_norm
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from rlvr.engine.attention_cache import layer_kinds
-from rlvr.engine.laid_out import Projection, laid_out
+from rlvr.engine.prepacked import Projection, prepacked_linear
 
 MODEL_TYPES = {"llama", "qwen2", "qwen3", "smollm3"}
 """Models whose layers are those of `_Layer`; what another one adds to them would be left out."""
@@ -86,7 +86,9 @@ class SharedPrompt:
 
 def can_share_decoding(model: Any) -> bool:
     """Whether a model decodes so: float32 on a CPU, keys and values of whole prompts, nothing added to scores."""
-    plain = model.config.model_type in MODEL_TYPES and layer_kinds(model) == {DynamicLayer}
+    of_transformers = type(model.get_decoder()).__module__.startswith("transformers.models.")
+    known = of_transformers and model.config.model_type in MODEL_TYPES
+    plain = known and layer_kinds(model) == {DynamicLayer} and not getattr(model, "is_quantized", False)
     on_cpu = model.device.type == "cpu" and model.dtype == torch.float32
     return plain and on_cpu and model.config._attn_implementation in ("sdpa", "eager")
 
@@ -94,7 +96,7 @@ def can_share_decoding(model: Any) -> bool:
 def shared_prompt(cache: DynamicCache, mask_PT: Tensor, prompt_of_row_B: Tensor) -> tuple[SharedPrompt, DynamicCache]:
     """The prompts of a prefilled cache, and an empty cache for what the rows draw."""
     layers: Any = cache.layers
-    states = [(layer.keys, layer.values) for layer in layers]
+    states = [(layer.keys.float(), layer.values.float()) for layer in layers]  # autocast may have halved them
     bias_P1T = torch.zeros(mask_PT.shape).masked_fill(mask_PT == 0, -torch.inf)[:, None, None]
     own = DynamicCache([(keys[prompt_of_row_B, :, :0], values[prompt_of_row_B, :, :0]) for keys, values in states])
     return SharedPrompt(states, bias_P1T, prompt_of_row_B), own
@@ -103,8 +105,8 @@ def shared_prompt(cache: DynamicCache, mask_PT: Tensor, prompt_of_row_B: Tensor)
 class SharedDecoder:
     """A model for which `can_share_decoding` holds, with the weights that it has now, one token a row at a time."""
 
-    def __init__(self, model: Any, lays_out: bool = True) -> None:
-        decoder, joint = model.get_decoder(), partial(_joint, lays_out=lays_out)
+    def __init__(self, model: Any, prepacks: bool = True) -> None:
+        decoder, joint = model.get_decoder(), partial(_joint, prepacks=prepacks)
         self.embed, self.rotary, self.norm = decoder.embed_tokens, decoder.rotary_emb, decoder.norm
         self.head = joint(model.get_output_embeddings())
         self.layers = [_Layer(layer, joint) for layer in decoder.layers]
@@ -162,11 +164,11 @@ def _normed(norm: Any, x: Tensor) -> Tensor:
     return rms_norm(x, norm.weight.shape, norm.weight, norm.variance_epsilon)
 
 
-def _joint(*projections: Any, lays_out: bool) -> Projection:
+def _joint(*projections: Any, prepacks: bool) -> Projection:
     """One projection that gives what each gives, side by side."""
     weights, biases = zip(*(_weight_and_bias(each) for each in projections), strict=True)
-    weight, bias = torch.cat(weights), None if biases[0] is None else torch.cat(biases)
-    return laid_out(weight, bias) if lays_out else partial(linear, weight=weight, bias=bias)
+    weight, bias = (each[0] if len(each) == 1 or each[0] is None else torch.cat(each) for each in (weights, biases))
+    return prepacked_linear(weight, bias) if prepacks else partial(linear, weight=weight, bias=bias)
 
 
 def _weight_and_bias(projection: Any) -> tuple[Tensor, Tensor | None]:

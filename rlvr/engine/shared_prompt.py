@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rlvr.engine.packed_attention import Packing, Prompts, packed_attention
-from rlvr.engine.passes import LogProbs, passes_of
+from rlvr.engine.passes import LogProbs, in_order, passes_of
 
 
 def shared_log_probs(
@@ -33,7 +33,7 @@ def shared_log_probs(
         input_ids_BT: Prompts padded on the left, completions on the right.
         mask_BT: 1 where a token is.
         num_tokens: Columns of completions.
-        max_rows: Rows that one pass takes at most.
+        max_rows: Rows, and prompts, that one pass takes at most.
         tokens: About how many of completions one pass takes, whose padding is then left out; `None`: it is kept.
 
     Returns:
@@ -46,6 +46,11 @@ def shared_log_probs(
     prompt_lengths_P = unique[..., 1].sum(-1) - 1  # its last token goes with the completions, and predicts their first
     if len(unique) == len(input_ids_BT) or not prompt_lengths_P.all():
         return None
+    if max_rows is not None and len(unique) > max_rows:
+        parts = [(prompt_of_row_B // max_rows == n).nonzero().squeeze(-1) for n in range(-(-len(unique) // max_rows))]
+        limits = (num_tokens, max_rows, tokens)
+        outs = [shared_log_probs(model, unwrapped, input_ids_BT[part], mask_BT[part], *limits) for part in parts]
+        return None if any(out is None for out in outs) else in_order([out for out in outs if out], parts, num_tokens)
     lengths_B = mask_BT[:, -num_tokens:].sum(-1).clamp(min=1)
     if tokens is None:
         lengths_B = torch.full_like(lengths_B, num_tokens)
@@ -73,7 +78,7 @@ def _prompt_pass(model: Any, ids_PT: Tensor, lengths_P: Tensor) -> Prompts:
     first_P = ids_PT.shape[1] - 1 - lengths_P
     model(
         input_ids=ids_PT[packing.row_N, first_P[packing.row_N] + packing.column_N][None],
-        position_ids=packing.column_N[None],
+        position_ids=packing.position_N[None],
         packing=packing,
         use_cache=False,
         logits_to_keep=1,
@@ -87,10 +92,9 @@ def _completion_pass(
     """Of a pass, where its tokens belong among (B, `num_tokens`), what the fused head says of them, and entropies."""
     before_N = input_ids_BT.shape[1] - num_tokens - 1 + packing.column_N
     labels_N = input_ids_BT[row_N, before_N + 1].masked_fill(mask_BT[row_N, before_N + 1] == 0, -100)
-    positions_N = mask_BT.cumsum(-1)[row_N, before_N] - 1
     out = model(
         input_ids=input_ids_BT[row_N, before_N][None],
-        position_ids=positions_N[None],
+        position_ids=packing.position_N[None],
         packing=packing,
         shift_labels=labels_N[None],
         fused_lm_head=True,

@@ -64,7 +64,7 @@ class TorchSampler:
         """A group for each request, in order; see `Sampler`."""
         was_training = self.model.training
         self.model.eval()
-        self.decoder = SharedDecoder(self.model, self.savings.lay_out_weights) if self.shares else None
+        self.decoder = SharedDecoder(self.model, self.savings.prepack_weights) if self.shares else None
         asked = requests
         if not self.savings.prefill_once:
             asked = [replace(request, seeds=[seed]) for request in requests for seed in request.seeds]

@@ -8,7 +8,7 @@ stand in this module alone, and `tests/rlvr/engine/test_trl_seams.py` fails when
     _generate_single_turn               groups come from our `Sampler`; rewards may begin beside what TRL does next
     _calculate_rewards                  scores with named parts, recorded errors and the policy for them
     _compute_loss                       rows without an advantage do not go through the model
-    _get_per_token_logps_and_entropies  prompts computed once a group, passes cut to their longest row
+    _get_per_token_logps_and_entropies  prompts computed once a group, passes with little padding
 
 Where the environment replies, TRL's `rollout_func` takes the place of its own generation, for it alone takes a mask of
 the tokens that the model did not say: they are read, and nothing is learned from them.

@@ -163,11 +163,17 @@ def close_engine(llm: Any, leave_distributed: bool) -> None:
     """
     import gc
 
-    from vllm.distributed.parallel_state import cleanup_dist_env_and_memory  # pyright: ignore[reportMissingImports]
+    from vllm.distributed.parallel_state import destroy_model_parallel  # pyright: ignore[reportMissingImports]
 
-    llm.llm_engine.engine_core.shutdown()
-    if not leave_distributed:
-        cleanup_dist_env_and_memory()
+    client = llm.llm_engine.engine_core
+    if leave_distributed:  # its own way to shut down, also when it is collected, ends torch.distributed too
+        client._finalizer.detach()
+        client.engine_core.model_executor.shutdown()
+        client.engine_core.scheduler.shutdown()
+        destroy_model_parallel()
+        gc.unfreeze()  # vLLM froze what it made, weights and cache too
+    else:
+        client.shutdown()
     gc.collect()
 
 

@@ -42,6 +42,7 @@ class ServerSampler:
         answer_s: How long a server may take for one completion, or to take the weights.
         patience_s: How long a server may be away, at the start and later.
         group_port: On this machine, for weights over NCCL.
+        by_first: Has the first of several processes send the weights, while the others wait.
         say: Told when a server is waited for.
 
     Attributes:
@@ -56,10 +57,12 @@ class ServerSampler:
         answer_s: float,
         patience_s: float,
         group_port: int,
+        by_first: Callable[[Callable[[], None]], None],
         say: Callable[[str], None],
     ) -> None:
         self.servers = [Server(url, answer_s, patience_s, say) for url in urls]
         self.eos_ids, self.group_port, self.say = sorted(set(eos_ids)), group_port, say
+        self.by_first = by_first
         self.metrics: dict[str, float] = {}
         self._infos: list[ServerInfo] = []
         self._transfer: Transfer | None = None
@@ -84,7 +87,7 @@ class ServerSampler:
         refuse_too_long(requests, params, min(info.max_length for info in self._infos), started_for)
         fresh = not self._synced
         if fresh:
-            self._push_to(transfer, self.servers)
+            self.by_first(lambda: self._push_to(transfer, self.servers))
             self._synced = True
         groups = self._groups(transfer, requests, params)
         if fresh:

@@ -96,6 +96,7 @@ def memory_estimate(
         cache        5/4 B_s T L a 2 K d                 (while sampling B_s completions, with room to grow)
         decoding     B_s max(16 V, T a 2 Q d)            (logits and what is drawn from; or, where the Q heads share
                                                          keys and values, those of one layer, spread over them)
+        prepacked    4 a weight of the layers and of the head    (on a CPU, while sampling)
 
     Args:
         shape: Of the model.
@@ -103,7 +104,6 @@ def memory_estimate(
         lengths: Of the prompts and golds.
         arithmetic: Of the device; a is 2 in bfloat16, 4 in float32.
     """
-    activation_bytes = 2 if arithmetic.bfloat16 else 4
     weights = _weight_bytes(shape, work.lora)
     trained = trained_params(shape, work)
     completion = lengths.gold if work.max_new_tokens is None else work.max_new_tokens
@@ -115,7 +115,7 @@ def memory_estimate(
         "reference": weights if work.reference and not work.lora else 0,
     }
     update = _update_bytes(shape, work, tokens, arithmetic)
-    sampling = _sampling_bytes(shape, work.sampled_rows, tokens, activation_bytes)
+    sampling = _sampling_bytes(shape, work.sampled_rows, tokens, arithmetic)
     return parts | max(update, sampling, key=lambda found: sum(found.values()))
 
 
@@ -140,12 +140,14 @@ def _update_bytes(shape: ModelShape, work: Workload, tokens: int, arithmetic: Ar
     }
 
 
-def _sampling_bytes(shape: ModelShape, rows: int, tokens: int, value_bytes: int) -> dict[str, int]:
-    token = 2 * value_bytes * shape.head_dim
+def _sampling_bytes(shape: ModelShape, rows: int, tokens: int, arithmetic: Arithmetic) -> dict[str, int]:
+    token = 2 * (2 if arithmetic.bfloat16 else 4) * shape.head_dim
     spread = tokens * token * shape.num_heads if shape.num_kv_heads < shape.num_heads else 0
+    packs = rows > 0 and arithmetic == CPU
     return {
         "cache": rows * tokens * shape.num_layers * token * shape.num_kv_heads * 5 // 4,
         "decoding": rows * max(16 * shape.vocab_size, spread),
+        "prepacked": 4 * (shape.layer_params + shape.vocab_size * shape.hidden_size) if packs else 0,
     }
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from rlvr.config.schema import RewardConfig, StageConfig
-from rlvr.engine.samplers import SamplerName, SamplerSettings
+from rlvr.engine.samplers import SamplerName, SamplerSettings, resolve
 from rlvr.engine.sampling import MOST_ALTERNATIVES
 from rlvr.installed import require_vllm
 from rlvr.pipeline.processes import num_processes
@@ -68,15 +68,16 @@ def check_sampling(config: SamplingConfig) -> None:
     check_sampler(where, config.sampler, config.servers)
 
 
-def refuse_vllm_of_several(config: SamplingConfig) -> None:
-    """Refuses vLLM in a run of several processes: each would take it, or send its weights, for itself.
+def refuse_vllm_of_one(config: SamplingConfig) -> None:
+    """Refuses vLLM in the process for what the first of several processes does alone: it starts in all or in none.
 
     Raises:
         UserError: There are several, and it is asked for.
     """
-    if num_processes() > 1 and config.sampler not in (None, "torch"):
+    if num_processes() > 1 and resolve(config.sampler or "torch") == "vllm":
         raise UserError(
-            f'stage {config.name}: several processes sample with torch so far: set sampler = "torch", or train in one'
+            f"stage {config.name}: the first of several processes does this alone, where vLLM cannot start: set "
+            'sampler = "torch" or "vllm-server", or run this stage in one process'
         )
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from rlvr.config.schema import RunConfig
 from rlvr.models.room import check_budget
-from rlvr.pipeline.sampling import SamplingConfig, check_sampling, refuse_vllm_of_several
+from rlvr.pipeline.sampling import SamplingConfig, check_sampling, refuse_vllm_of_one
 from rlvr.pipeline.stage import Stage, StageResult
 from rlvr_rewards.errors import UserError, unknown_name
 
@@ -74,7 +74,7 @@ class EvaluateStage(Stage):
 
     @classmethod
     def check_processes(cls, config: EvaluateStageConfig) -> None:
-        refuse_vllm_of_several(config)
+        refuse_vllm_of_one(config)
 
     @classmethod
     def plan(cls, config: EvaluateStageConfig) -> str:

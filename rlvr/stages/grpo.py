@@ -9,13 +9,13 @@ from rlvr.config.schema import RunConfig
 from rlvr.engine.algorithms import ALGORITHMS, Algorithm
 from rlvr.engine.curriculum import CurriculumSettings
 from rlvr.engine.sampling import SamplingParams
-from rlvr.engine.savings import Savings
+from rlvr.engine.savings import OF_TORCH_SAMPLER, Savings
 from rlvr.models.memory import Workload
 from rlvr.models.room import check_budget
 from rlvr.pipeline.grpo_settings import check_trls_settings
 from rlvr.pipeline.grpo_tasks import check_curriculum, curriculum_of, fresh_tasks_of, training_tasks
 from rlvr.pipeline.processes import by_first, rank
-from rlvr.pipeline.sampling import SamplingConfig, check_sampling, refuse_vllm_of_several
+from rlvr.pipeline.sampling import SamplingConfig, check_sampling
 from rlvr.pipeline.trained_weights import starts_from_adapter
 from rlvr.pipeline.training import TrainingConfig, check_share
 from rlvr.pipeline.training_stage import Start, TrainingStage
@@ -39,7 +39,7 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
         extra_groups: Groups that a step samples beyond its own at most, in place of those without variance; by default
             the algorithm's.
         curriculum: Draws each step's tasks by difficulty, so that the pass rate stays in a band; off unless given.
-        share_prompts, trim_padding, skip_zero_variance, prefill_once, shared_decoding, lay_out_weights, drop_finished,
+        share_prompts, trim_padding, skip_zero_variance, prefill_once, shared_decoding, prepack_weights, drop_finished,
             cache_room: What the update and the torch sampler leave out; see `rlvr.engine.savings.Savings`.
         score_beside: Whether rewards are computed in a thread while a reference or old model's log-probs are.
     """
@@ -71,7 +71,7 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
     skip_zero_variance: bool = True
     prefill_once: bool = True
     shared_decoding: bool = True
-    lay_out_weights: bool = True
+    prepack_weights: bool = True
     drop_finished: bool = True
     cache_room: bool = True
     score_beside: bool = False
@@ -153,8 +153,8 @@ class GRPOStage(TrainingStage):
         if config.algorithm not in (None, *ALGORITHMS):
             raise unknown_name(f"algorithm of stage {config.name}", config.algorithm, ALGORITHMS)
         super().check(config, run)
-        refuse_vllm_of_several(config)
         check_sampling(config)
+        _check_savings(config)
         check_share(config, "extra_groups", config.max_extra_groups)
         check_trls_settings(config)
         check_budget(config.name, config.max_new_tokens, run.model)
@@ -238,6 +238,15 @@ class GRPOStage(TrainingStage):
         )
 
 
+def _check_savings(config: GRPOStageConfig) -> None:
+    off = [name for name in OF_TORCH_SAMPLER if not getattr(config, name)]
+    if off and config.sampler not in (None, "torch"):
+        raise UserError(
+            f'stage {config.name}: {off[0]} is of the torch sampler: drop it, or set sampler = "torch" in place of '
+            f'"{config.sampler}"'
+        )
+
+
 def _sampler_source(config: GRPOStageConfig, run: "Run", start: Start) -> "SamplerSource":
     from rich.markup import escape
 
@@ -254,6 +263,7 @@ def _sampler_source(config: GRPOStageConfig, run: "Run", start: Start) -> "Sampl
         gpu_memory_share=start.args.vllm_gpu_memory_utilization,
         sleeps=start.args.vllm_enable_sleep_mode,
         savings=config.savings,
+        by_first=by_first,
     )
     if settings.sleeps and start.args.use_cpu:
         raise UserError(f"stage {config.name}: trl.vllm_enable_sleep_mode gives GPU memory back, and here is no GPU")

@@ -1,25 +1,22 @@
 """Real vLLM servers, as `rlvr serve` starts them: sampled from, and killed in the middle of a step."""
 
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import time
-from pathlib import Path
 
 import pytest
 import requests
 import torch
 
+from rlvr.engine.samplers import alone
 from rlvr.engine.sampling import Request, SamplingParams
 from rlvr.engine.vllm_guard import sampler_gap
 from rlvr.engine.vllm_server import ServerSampler
 from rlvr.failure import OutsideError
 from rlvr_rewards import UserError
+from tests.vllm.serving import Serving
 
 PARAMS = SamplingParams(max_new_tokens=24)
 REQUESTS = [Request([5, 6, 7, 8 + group], [100 * group + sample for sample in range(8)]) for group in range(6)]
@@ -80,36 +77,6 @@ while time.time() < until:
 """Kills a server while it answers."""
 
 
-class Serving:
-    """A server of its own process group."""
-
-    def __init__(self, model: Path, log: Path, port: int | None = None) -> None:
-        if port is None:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
-        self.url, self.log, self.port = f"http://127.0.0.1:{port}", log, port
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "rlvr", "serve", str(model), "--port", str(port), "--max-rows", "64"],
-            stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-
-    def wait(self) -> "Serving":
-        until = time.time() + 240
-        while time.time() < until and self.process.poll() is None:
-            try:
-                if requests.get(self.url + "/health", timeout=5).ok:
-                    return self
-            except requests.RequestException:
-                time.sleep(1)
-        raise AssertionError(self.log.read_text()[-3000:])
-
-    def kill(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-
 @pytest.fixture(scope="module")
 def servers(model_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("servers")
@@ -126,7 +93,13 @@ def servers(model_folder, tmp_path_factory):
 def sampler_of(servers, tokenizer, patience_s=5.0, answer_s=120.0, said=None):
     urls, say = [server.url for server in servers], (said if said is not None else []).append
     return ServerSampler(
-        urls, [tokenizer.eos_token_id], answer_s=answer_s, patience_s=patience_s, group_port=51216, say=say
+        urls,
+        [tokenizer.eos_token_id],
+        answer_s=answer_s,
+        patience_s=patience_s,
+        group_port=51216,
+        by_first=alone,
+        say=say,
     )
 
 

@@ -171,7 +171,7 @@ class Scheduling(GeneratedEnvironment):
         return write_answer("", chosen, self.form)
 
 
-@lru_cache(maxsize=512)  # a reward, success and info ask in turn
+@lru_cache(maxsize=512)  # a step's completions: success and info, and rewards made of them, ask for the same
 def _judged(completion: str, form: Form, events: tuple[Event, ...], priorities: tuple[str, ...]) -> tuple[Failure, int]:
     """What is wrong with a schedule, and its value, 0 where it is invalid."""
     answer = read_answer(completion, form)

@@ -89,7 +89,6 @@ kind = "KIND"
         ),
         ("grpo", "extra_groups = 3", 2, "extra_groups 3 cannot be .* over 2 processes: set it to 2 or 4"),
         ("grpo", "micro_batch_size = 24", 2, "micro_batch_size 24 does not divide the 64 rows"),
-        ("grpo", 'sampler = "vllm"', 2, "several processes sample with torch"),
         ("sft", "batch_size = 63", 2, "batch_size 63 cannot be .* over 2 processes: set it to 62 or 64"),
     ],
 )

@@ -15,8 +15,6 @@ CONFIGS = Path(__file__).parents[3] / "configs"
 @pytest.mark.parametrize("processes", [1, 8, 16])
 @pytest.mark.parametrize("sampling", [[], ["sampler=vllm-server", 'servers=["http://localhost:8001"]']])
 def test_the_config_of_the_recipes_fits_their_processes(monkeypatch, processes, sampling):
-    if sampling and processes > 1:
-        pytest.skip("servers are for one process")
     data = Path(__file__).parents[4] / "shared/data/gsm8k"
     if not data.exists():
         pytest.skip("needs the data of GSM8K")

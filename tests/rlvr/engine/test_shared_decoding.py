@@ -5,6 +5,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from rlvr.engine import shared_decoding
+from rlvr.engine.attention_cache import RoomyLayer
 from rlvr.engine.sampling import Request, SamplingParams
 from rlvr.engine.savings import Savings
 from rlvr.engine.shared_decoding import MODEL_TYPES, can_share_decoding
@@ -43,15 +45,53 @@ def drawn(model, **savings):
     return [completion for group in groups for completion in group]
 
 
-@pytest.mark.parametrize("shared_decoding", [True, False])
-@pytest.mark.parametrize("name", ["prefill_once", "lay_out_weights", "drop_finished", "cache_room"])
-def test_no_saving_changes_what_is_drawn(name, shared_decoding):
+def seen_while_drawing(model, monkeypatch, **savings):
+    """What is drawn, and of each step of decoding its rows, the kind of its cache, and whether weights were packed."""
+    rows, kinds, packed = [], set(), []
+    decode, prepacked = TorchSampler._decode, shared_decoding.prepacked_linear
+
+    def seen(self, batch):
+        rows.append(len(batch.rows_B))
+        kinds.update(map(type, batch.cache.layers))
+        decode(self, batch)
+
+    prompts = []
+    hook = model.register_forward_pre_hook(
+        lambda _, args, kwargs: prompts.append(kwargs["input_ids"].shape), with_kwargs=True
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(TorchSampler, "_decode", seen)
+        patch.setattr(shared_decoding, "prepacked_linear", lambda *weights: packed.append(1) or prepacked(*weights))
+        found = drawn(model, **savings)
+    hook.remove()
+    return found, {"rows": rows, "roomy": RoomyLayer in kinds, "packed": bool(packed), "prompts": prompts[0][0]}
+
+
+EFFECTS = {
+    "prefill_once": lambda on, off: on["prompts"] == len(REQUESTS) and off["prompts"] == 9,
+    "prepack_weights": lambda on, off: on["packed"] and not off["packed"],
+    "drop_finished": lambda on, off: on["rows"][-1] < 9 and set(off["rows"]) == {9},
+    "cache_room": lambda on, off: on["roomy"] and not off["roomy"],
+}
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_each_saving_is_made_unless_it_is_off_and_changes_nothing_that_is_drawn(name, monkeypatch):
     model = a_model("qwen3")
-    saved = drawn(model, shared_decoding=shared_decoding)
-    plain = drawn(model, shared_decoding=shared_decoding, **{name: False})
+    (saved, on), (plain, off) = (seen_while_drawing(model, monkeypatch, **{name: wanted}) for wanted in (True, False))
+    assert EFFECTS[name](on, off), (on, off)
     for ours, theirs in zip(saved, plain, strict=True):
         assert ours.token_ids == theirs.token_ids
         assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
+
+
+def test_a_prompt_read_in_bfloat16_is_decoded_in_float32():
+    """As under `trl.bf16` on a CPU, where accelerate has the passes of the model be in bfloat16, not our steps."""
+    model = a_model("qwen3")
+    plain = drawn(model)
+    model.forward = torch.autocast("cpu", torch.bfloat16)(model.forward)
+    same = [one.token_ids[0] == two.token_ids[0] for one, two in zip(drawn(model), plain, strict=True)]
+    assert sum(same) >= len(same) - 2  # rounding moves a first token now and then
 
 
 @pytest.mark.parametrize("model_type", sorted(MODEL_TYPES))

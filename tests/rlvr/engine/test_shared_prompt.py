@@ -86,9 +86,28 @@ def test_a_pass_takes_no_more_rows_than_allowed(model):
     assert passes == [5 * NUM_TOKENS, 5 * NUM_TOKENS, 2 * NUM_TOKENS]  # untrimmed, as told
 
 
-def test_the_attention_that_a_model_had_is_put_back(model):
+def test_prompts_beyond_the_rows_of_a_pass_go_in_several(model):
     ids, mask = rows(PROMPTS)
-    shared_log_probs(model, model, ids, mask, NUM_TOKENS, None, None)
+    seen = tokens_of_passes(model, ids, mask, 2, 1000)
+    assert len(seen) > 3 and max(seen) <= 2 * NUM_TOKENS
+    limited = shared_log_probs(model, model, ids, mask, NUM_TOKENS, 2, 1000)
+    for ours, theirs in zip(limited, whole_log_probs(model, ids, mask), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_a_completion_without_tokens_and_a_prompt_of_one(model):
+    ids, mask = rows(PROMPTS)
+    mask[:2, -NUM_TOKENS:] = 0
+    found = shared_log_probs(model, model, ids, mask, NUM_TOKENS, None, 8)
+    for ours, theirs in zip(found, whole_log_probs(model, ids, mask), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    assert shared_log_probs(model, model, *rows([[5], [20, 21]]), NUM_TOKENS, None, 8) is None
+
+
+def test_the_attention_that_a_model_had_is_put_back_after_an_error_too(model):
+    ids, mask = rows(PROMPTS)
+    with pytest.raises(IndexError):
+        shared_log_probs(model, model, ids + 1000, mask, NUM_TOKENS, None, None)
     assert model.config._attn_implementation == "sdpa"
     whole_log_probs(model, ids, mask)
 

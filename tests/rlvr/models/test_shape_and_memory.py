@@ -76,9 +76,11 @@ def test_spectrums_share_by_hand():
 
 
 def test_a_cpu_computes_in_float32_and_recomputes_nothing():
-    got = memory_estimate(QWEN_7B, Workload(1, 8, 100, None, False), Lengths(100, 0, True), CPU)
+    got = memory_estimate(QWEN_7B, Workload(1, 0, 100, None, False), Lengths(100, 0, True), CPU)
     assert got["activations"] == 1 * 200 * 28 * (40 * 3584 + 16 * 18_944)
     assert got["head"] == 200 * 32_768 * 32 + 4 * 152_064 * 3584
+    sampling = memory_estimate(QWEN_7B, Workload(1, 8, 100, None, False), Lengths(100, 0, True), CPU)
+    assert sampling["prepacked"] == 4 * (QWEN_7B.layer_params + 152_064 * 3584)
 
 
 def test_training_all_weights_with_a_reference_by_hand():
