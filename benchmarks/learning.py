@@ -203,23 +203,27 @@ def svg(lines: list[tuple[str, list[tuple[float, float]]]]) -> str:
     longest = max(at for _, line in lines for at, _ in line) or 1.0
     most = max(reward for _, line in lines for _, reward in line) or 1.0
 
-    def at(point: tuple[float, float]) -> str:
-        x = _EDGE + point[0] / longest * (_WIDTH - 2 * _EDGE)
-        return f"{x:.1f},{_HEIGHT - _EDGE - max(point[1], 0.0) / most * (_HEIGHT - 2 * _EDGE):.1f}"
+    def x(seconds: float) -> float:
+        return _EDGE + seconds / longest * (_WIDTH - 2 * _EDGE)
 
-    drawn = [
-        f'<polyline fill="none" stroke="{_COLOURS[side]}" points="{" ".join(at(point) for point in line)}"/>'
-        for side, line in lines
-    ]
-    names = [
-        f'<text x="{_EDGE + 90 * number}" y="25" fill="{colour}">{side}</text>'
-        for number, (side, colour) in enumerate(_COLOURS.items())
-    ]
-    foot = (
-        f'<text x="{_EDGE}" y="{_HEIGHT - 12}">reward up to {most:.2f} against minutes, 0 to {longest / 60:.1f}</text>'
-    )
-    size = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="14"'
-    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {size}>', *drawn, *names, foot, "</svg>\n"])
+    def y(reward: float) -> float:
+        return _HEIGHT - _EDGE - max(reward, 0.0) / most * (_HEIGHT - 2 * _EDGE)
+
+    drawn = []
+    for tenth in range(0, int(most * 10) + 1, 5):
+        drawn.append(f'<path stroke="#ddd" d="M{_EDGE},{y(tenth / 10):.1f}H{_WIDTH - _EDGE}"/>')
+        drawn.append(f'<text x="{_EDGE - 28}" y="{y(tenth / 10) + 4:.1f}">{tenth / 10:.1f}</text>')
+    for minute in range(0, int(longest / 60) + 1, 5):
+        drawn.append(f'<text x="{x(60 * minute) - 4:.1f}" y="{_HEIGHT - _EDGE + 20}">{minute}</text>')
+    for side, line in lines:
+        points = " ".join(f"{x(at):.1f},{y(reward):.1f}" for at, reward in line)
+        drawn.append(f'<polyline fill="none" stroke-width="1.5" stroke="{_COLOURS[side]}" points="{points}"/>')
+    for number, (side, colour) in enumerate(_COLOURS.items()):
+        drawn.append(f'<text x="{_EDGE + 90 * number}" y="25" fill="{colour}">{side}</text>')
+    drawn.append(f'<text x="{_WIDTH - _EDGE - 260}" y="25">reward (10 steps) by minutes of training</text>')
+    size = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="13"'
+    ground = '<rect width="100%" height="100%" fill="white"/>'
+    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {size}>', ground, *drawn, "</svg>\n"])
 
 
 if __name__ == "__main__":
