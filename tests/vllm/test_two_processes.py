@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from rlvr.config.load import load_config
-from rlvr.pipeline.plan import check
+from rlvr.stages import STAGES
 from rlvr.traces.store import read_shards, shards
 from rlvr_rewards import UserError
 from tests.vllm.serving import Serving
@@ -100,4 +100,4 @@ def test_an_evaluation_which_one_process_makes_alone_is_refused_in_one_line(tmp_
     file.write_text(text)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match=r'stage evaluate: .* set sampler = "torch" or "vllm-server"'):
-        check(load_config(str(file), []))
+        STAGES.get("evaluate").check_processes(load_config(str(file), []).stage[0])
