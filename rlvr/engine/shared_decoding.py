@@ -167,7 +167,8 @@ def _normed(norm: Any, x: Tensor) -> Tensor:
 def _joint(*projections: Any, prepacks: bool) -> Projection:
     """One projection that gives what each gives, side by side."""
     weights, biases = zip(*(_weight_and_bias(each) for each in projections), strict=True)
-    weight, bias = (each[0] if len(each) == 1 or each[0] is None else torch.cat(each) for each in (weights, biases))
+    weight = weights[0] if len(weights) == 1 else torch.cat(weights)
+    bias = biases[0] if len(biases) == 1 or biases[0] is None else torch.cat(biases)
     return prepacked_linear(weight, bias) if prepacks else partial(linear, weight=weight, bias=bias)
 
 

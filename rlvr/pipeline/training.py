@@ -112,7 +112,9 @@ def batch_arguments(config: TrainingConfig) -> dict[str, int]:
     micro = config.micro_batch_size or rows
     if rows % micro:
         whose = "a step" if num_processes() == 1 else f"a step that each of {num_processes()} processes takes"
-        raise UserError(f"stage {config.name}: micro_batch_size {micro} does not divide the {rows} rows of {whose}")
+        below = max(each for each in range(1, micro) if rows % each == 0)
+        wrong = f"stage {config.name}: micro_batch_size {micro} does not divide the {rows} rows of {whose}"
+        raise UserError(f"{wrong}: set it to {below}")
     return {"per_device_train_batch_size": micro, "gradient_accumulation_steps": rows // micro}
 
 

@@ -49,15 +49,25 @@ def in_order(job: Job, portions: Sequence[Sequence[Shard]], count: int) -> Itera
 def _results(pool: ProcessPoolExecutor, portions: Sequence[Sequence[Shard]], ahead: int) -> Iterator[Portion]:
     waiting: deque[Future[Portion]] = deque()
     for portion in portions:
-        waiting.append(pool.submit(_score, portion))
+        with _deaf_children():
+            waiting.append(pool.submit(_score, portion))
         if len(waiting) >= ahead:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
 
 
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """A process that is started within never hears Ctrl-C, which reaches all of a terminal: the first one decides."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _prepare(job: Job) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the first one decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _held.append((job, Scorers(job)))
 

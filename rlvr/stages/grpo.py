@@ -8,6 +8,7 @@ from pydantic import Field
 from rlvr.config.schema import RunConfig
 from rlvr.engine.algorithms import ALGORITHMS, Algorithm
 from rlvr.engine.curriculum import CurriculumSettings
+from rlvr.engine.samplers import resolve
 from rlvr.engine.sampling import SamplingParams
 from rlvr.engine.savings import OF_TORCH_SAMPLER, Savings
 from rlvr.models.memory import Workload
@@ -45,6 +46,7 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
     """
 
     trl_class: ClassVar[str] = "GRPOConfig"
+    without_effect: ClassVar[frozenset[str]] = frozenset(each.name for each in fields(Savings))
     ours: ClassVar[dict[str, str]] = {
         **TrainingConfig.ours,
         "num_generations": "group_size",
@@ -153,8 +155,8 @@ class GRPOStage(TrainingStage):
         if config.algorithm not in (None, *ALGORITHMS):
             raise unknown_name(f"algorithm of stage {config.name}", config.algorithm, ALGORITHMS)
         super().check(config, run)
-        check_sampling(config)
         _check_savings(config)
+        check_sampling(config)
         check_share(config, "extra_groups", config.max_extra_groups)
         check_trls_settings(config)
         check_budget(config.name, config.max_new_tokens, run.model)
@@ -240,7 +242,7 @@ class GRPOStage(TrainingStage):
 
 def _check_savings(config: GRPOStageConfig) -> None:
     off = [name for name in OF_TORCH_SAMPLER if not getattr(config, name)]
-    if off and config.sampler not in (None, "torch"):
+    if off and resolve(config.sampler or "torch") != "torch":
         raise UserError(
             f'stage {config.name}: {off[0]} is of the torch sampler: drop it, or set sampler = "torch" in place of '
             f'"{config.sampler}"'
