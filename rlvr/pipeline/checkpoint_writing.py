@@ -47,6 +47,9 @@ class CheckpointWriter(TrainerCallback):
         wait()
         self._name_the_best(state)
 
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        wait()  # each process has listed the folder just now, which `swept` takes away
+
     def _name_the_best(self, state: TrainerState) -> None:
         """Where the trainer finds the best one again, with `trl.load_best_model_at_end`: it knows where it wrote it."""
         best = self.folder / f"checkpoint-{state.best_global_step}"

@@ -10,6 +10,7 @@ from rlvr_rewards.errors import UserError
 
 CONNECT = """
 import os
+import sys
 from rlvr.config.schema import ScratchConfig
 import rlvr.pipeline.processes as processes
 
@@ -18,9 +19,10 @@ EXTRA
 config = ScratchConfig(vocab_size=400 + SEED)
 try:
     with processes.connected(config):
-        print("connected", processes.everyone(rank), processes.agreed(rank or None), processes.told(rank))
+        said = f"connected {processes.everyone(rank)} {processes.agreed(rank or None)} {processes.told(rank)}"
 except Exception as error:
-    print(f"{type(error).__name__}: {error}")
+    said = f"{type(error).__name__}: {error}"
+sys.stdout.write(said + "\\n")  # at once: both processes write into one pipe
 """
 
 

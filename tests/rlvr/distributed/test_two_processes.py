@@ -142,6 +142,38 @@ def test_a_curriculum_asks_the_same_tasks_of_two_processes_as_of_one(folder, sta
     assert done.returncode == 0, done.stderr
 
 
+def test_a_process_that_is_late_at_the_end_of_a_stage_finds_its_checkpoints_still_there(folder, started):
+    """transformers lists them in each process; the first one then tidies up."""
+    (folder / "late.py").write_text(LATE)
+    done = started("late", "--set", f"reward.expression='{folder}/late.py:late'", processes=2)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "listed").read_text().splitlines() == ["True"] * 3  # sft, one, three
+
+
+LATE = """
+import os, time
+from pathlib import Path
+from rlvr_rewards import reward
+
+if os.environ.get("RANK") == "1":
+    import transformers.trainer
+
+    listing = transformers.trainer.sort_checkpoints
+
+    def listing_late(output_dir: str, **others):
+        time.sleep(2)
+        with Path(__file__).with_name("listed").open("a") as file:
+            file.write(f"{os.path.isdir(output_dir)}\\n")
+        return listing(output_dir, **others)
+
+    transformers.trainer.sort_checkpoints = listing_late
+
+@reward
+def late(completion: str) -> float:
+    return sum(completion.encode()) % 97 / 97
+"""
+
+
 def test_what_all_processes_run_into_is_said_once(started):
     done = started("refused", "--set", "stage.one.prompts_per_step=5", processes=2)
     assert done.returncode == 1
