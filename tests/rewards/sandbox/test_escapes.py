@@ -179,8 +179,9 @@ def test_nothing_outside_its_list_is_visible(attempt):
         import os
         def attempt():
             found = []
-            for folder, _, files in os.walk("/"):
+            for folder, folders, files in os.walk("/"):
                 if folder.startswith(("/proc", "/usr/lib", "/tmp")) or "/lib/" in folder + "/":
+                    folders.clear()  # nor what is in there, or a busy machine's time runs out
                     continue
                 found += [os.path.join(folder, name) for name in files]
             return sorted(found)
