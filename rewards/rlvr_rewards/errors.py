@@ -23,8 +23,12 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}"[:300]
 
 
+_MANY = 40
+"""Names that are listed at most where the nearest is offered."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a name that does not exist, offering the nearest one that does.
+    """The error for a name that does not exist, offering the nearest one that does, and all where they are not many.
 
     >>> print(unknown_name("environment", "gsm8", ["arithmetic", "gsm8k"]))
     unknown environment 'gsm8': did you mean 'gsm8k'? Known: arithmetic, gsm8k
@@ -32,4 +36,5 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     names = sorted(map(str, known))
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return UserError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names) or 'none'}")
+    listed = "" if near and len(names) > _MANY else f"Known: {', '.join(names) or 'none'}"
+    return UserError(f"unknown {kind} {name!r}: {hint}{listed}".rstrip())

@@ -19,6 +19,9 @@ from rlvr.pipeline.folder import differences, read_entries, refuse_other_run
 from rlvr.pipeline.inputs import Entry, config_hash, input_hashes, settings_of, taken
 from rlvr_rewards.errors import UserError
 
+_SHOWN = 3
+"""Changes of a stage that are named; of the others only how many there are."""
+
 
 class Action(StrEnum):
     """What becomes of a stage."""
@@ -91,7 +94,8 @@ def _planned(
                 why = f"it was finished with these settings, and is kept in {aside.path.name}"
                 return Planned(stage, Action.PUT_BACK, why, aside)
     if entry:
-        return Planned(stage, Action.RERUN, "; ".join(changes[:3]))
+        shown, hidden = changes[:_SHOWN], changes[_SHOWN:]
+        return Planned(stage, Action.RERUN, "; ".join([*shown, f"and {len(hidden)} more"] if hidden else shown))
     return Planned(stage, Action.RUN, "it was not run yet")
 
 

@@ -9,6 +9,7 @@ import rlvr_rewards
 from rlvr_rewards import Reward, UserError
 from rlvr_rewards.catalogue import REWARDS
 from rlvr_rewards.discovery import Catalogue
+from rlvr_rewards.errors import unknown_name
 
 MINE = "from rlvr_rewards import reward\n\n@reward\ndef brief(completion):\n    return 0.5\n"
 
@@ -24,6 +25,12 @@ def test_an_unknown_name_offers_the_nearest():
         REWARDS.get("exact_numbr")
     with pytest.raises(AttributeError, match="did you mean 'exact_number'"):
         _ = rlvr_rewards.exact_numbr
+
+
+def test_of_many_names_the_nearest_is_offered_and_the_others_are_not_listed():
+    many = ["beta", *(f"setting_{number}" for number in range(100))]
+    assert str(unknown_name("TRL setting", "betta", many)) == "unknown TRL setting 'betta': did you mean 'beta'?"
+    assert "Known: beta, setting_0" in str(unknown_name("TRL setting", "zzz", many))
 
 
 def test_a_reward_of_a_file(tmp_path, monkeypatch):

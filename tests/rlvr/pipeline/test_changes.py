@@ -63,6 +63,12 @@ def test_a_changed_setting_runs_its_stage_again_and_those_after_it(finished, sai
         assert lines[2].endswith("it takes the model of grpo, which runs before it")
 
 
+def test_of_many_changes_the_plan_says_how_many_more_there_are(finished, said):
+    decay, norm = "stage.grpo.trl.weight_decay=0.1", "stage.grpo.trl.max_grad_norm=0.5"
+    assert planned(finished, said, LR, decay, norm)[1].count(" there, ") == 3
+    assert planned(finished, said, LR, decay, norm, "stage.grpo.temperature=0.9")[1].endswith("; and 1 more")
+
+
 @pytest.mark.parametrize("setting", ["seed=1", "env.largest=8", "model.scratch.num_layers=2"])
 def test_another_run_is_refused_with_the_way_out(finished, said, setting):
     for flags in (["--plan"], []):
