@@ -72,7 +72,7 @@ def measure(
                 if time.monotonic() > until and all(found.values()):
                     return found
                 if sum(each.steal <= QUIET for each in rounds) < pairs:
-                    rounds.append(_round(pipes, flat))
+                    rounds.append(_round(pipes, flat, turn=len(rounds)))
     return found
 
 
@@ -105,10 +105,13 @@ def medians(rounds: Sequence[Round], side: str) -> dict[str, float]:
     return {part: median(each.seconds[side].get(part, 0.0) for each in rounds) for part in parts}
 
 
-def _round(pipes: dict[str, Any], flat: float) -> Round:
+def _round(pipes: dict[str, Any], flat: float, turn: int = 0) -> Round:
+    """A step of each side, another one first each turn: who comes first meets caches that others left."""
     steal = Steal()
     seconds, beside = {}, {}
-    for name, pipe in pipes.items():
+    sides = list(pipes.items())
+    first = turn % len(sides)
+    for name, pipe in sides[first:] + sides[:first]:
         pipe.send(flat)
         seconds[name], beside[name] = pipe.recv()
     return Round(seconds, beside, steal.share())

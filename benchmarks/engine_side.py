@@ -170,6 +170,7 @@ def _ours(job: Job, folder: Path, env: Any, reward: Any, plan: Plan, clock: Cloc
         sampler.sample = clock.timed(SAMPLE, type(sampler).sample.__get__(sampler))
         return sampler
 
+    TraceWriter.write = clock.timed(TRACE, TraceWriter.write)
     engine.new_rollout = clock.timed(BOOKKEEPING, engine.new_rollout)
     Rollout.score = clock.timed(REWARD, Rollout.score)
     trainer = engine.GroupTrainer(

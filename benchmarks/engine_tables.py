@@ -41,12 +41,12 @@ def _print_row(part: str, seconds: dict[str, float], others: Sequence[str]) -> N
 
 
 def _print_added(rounds: Sequence[Round], found: dict[str, dict[str, float]], whole: float) -> None:
-    """What ours adds to TRL: in the step, and in a thread beside it."""
+    """What ours adds to TRL: in the step, and in threads beside it."""
     parts = {part: found[OURS].get(part, 0.0) for part in (BOOKKEEPING, REWARD, TRACE)}
     added = sum(parts.values())
-    scoring = median(sum(each.beside[OURS].values()) for each in rounds)
+    beside = median(sum(each.beside[OURS].values()) for each in rounds)
     print(
         f"\nOurs adds {added * 1000:.1f} ms ({added / whole:.1%} of its step): "
         + ", ".join(f"{part} {seconds * 1000:.1f}" for part, seconds in parts.items())
-        + f"; scoring takes {scoring * 1000:.1f} ms in a thread beside other work."
+        + f"; {beside * 1000:.1f} ms in threads beside other work."
     )

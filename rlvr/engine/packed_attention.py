@@ -92,7 +92,7 @@ class Packing:
         tokens_N = torch.arange(len(self.row_N), device=lengths_R.device)
         self.column_N = self.position_N = tokens_N - before_R[self.row_N]
         self._place_N = self.row_N * self._longest + self.column_N
-        self._token_of_place = tokens_N.new_full((rows * self._longest,), len(tokens_N))  # an empty one: a row of zeros
+        self._token_of_place = tokens_N.new_zeros(rows * self._longest)  # an empty one: any, which no token attends to
         self._token_of_place[self._place_N] = tokens_N
         self._prompts, self._prompt_of_row_R, self._mask = prompts, prompt_of_row_R, None
         if prompt_of_row_R is not None:
@@ -123,30 +123,41 @@ class Packing:
                 for of_prompts, own in zip(states[layer], (key, value), strict=True)
             )
         out_RTHD, _ = sdpa_attention_forward(module, query, key, value, self._mask, **kwargs)
-        return _Moved.apply(out_RTHD.flatten(0, 1), self._place_N, self._token_of_place)[None]
+        return _FromPlaces.apply(out_RTHD.flatten(0, 1), self._place_N)[None]
 
     def _grid(self, states_1HND: Tensor) -> Tensor:
         """To (R, H, T, D)."""
         states_NHD = states_1HND[0].transpose(0, 1)
-        places = _Moved.apply(states_NHD, self._token_of_place, self._place_N)
+        places = _ToPlaces.apply(states_NHD, self._token_of_place, self._place_N)
         return places.unflatten(0, (-1, self._longest)).transpose(1, 2)
 
 
-class _Moved(torch.autograd.Function):
-    """`states[index]`, whose gradient is moved back by `grad[back]`, six times as fast as it would be added up."""
+class _ToPlaces(torch.autograd.Function):
+    """Tokens laid out. The gradient of empty places, which is 0, is not added up: that would take six times as long."""
 
     @staticmethod
-    def forward(ctx: Any, states: Tensor, index: Tensor, back: Tensor) -> Tensor:
-        ctx.save_for_backward(back)
-        return _with_zeros(states).index_select(0, index)
+    def forward(ctx: Any, states: Tensor, token_of_place: Tensor, place_N: Tensor) -> Tensor:
+        ctx.save_for_backward(place_N)
+        return states.index_select(0, token_of_place)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return _with_zeros(grads[0]).index_select(0, ctx.saved_tensors[0]), None, None
+        return grads[0].index_select(0, ctx.saved_tensors[0]), None, None
 
 
-def _with_zeros(states: Tensor) -> Tensor:
-    return torch.cat([states, states.new_zeros(1, *states.shape[1:])])
+class _FromPlaces(torch.autograd.Function):
+    """And taken up again."""
+
+    @staticmethod
+    def forward(ctx: Any, places: Tensor, place_N: Tensor) -> Tensor:
+        ctx.save_for_backward(place_N)
+        ctx.num_places = len(places)
+        return places.index_select(0, place_N)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        empty = grads[0].new_zeros(ctx.num_places, *grads[0].shape[1:])
+        return empty.index_copy_(0, ctx.saved_tensors[0], grads[0]), None
 
 
 def _attend(

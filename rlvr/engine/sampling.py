@@ -132,6 +132,8 @@ class Completion:
     @property
     def own_ids(self) -> list[int]:
         """The tokens that the model said."""
+        if not self.turns:
+            return list(self.token_ids)
         return [token for token, is_own in zip(self.token_ids, self.own, strict=True) if is_own]
 
     @property

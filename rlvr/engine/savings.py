@@ -13,6 +13,9 @@ class Savings:
         trim_padding: Rows go through the update in passes of similar length, without padding where prompts are shared,
             otherwise each cut to its longest.
         skip_zero_variance: Rows without an advantage, or masked whole, do not go through the update.
+        keep_products: What the torch sampler multiplied in shared decoding is kept for the update, which multiplies in
+            its backward pass alone then (`rlvr.engine.kept_products`); with
+            `share_prompts` and `trim_padding`.
         prefill_once: The torch sampler passes a prompt through the model once for its group.
         shared_decoding: It decodes in few operations, which read a group's prompt together, where the model allows it
             (`rlvr.engine.shared_decoding`).
@@ -25,12 +28,28 @@ class Savings:
     share_prompts: bool = True
     trim_padding: bool = True
     skip_zero_variance: bool = True
+    keep_products: bool = True
     prefill_once: bool = True
     shared_decoding: bool = True
     prepack_weights: bool = True
     drop_finished: bool = True
     cache_room: bool = True
 
+    @property
+    def keeps_for_update(self) -> bool:
+        """Whether sampling keeps what it multiplies, where the model and its training allow it."""
+        return self.keep_products and self.shared_decoding and self.share_prompts and self.trim_padding
 
-OF_TORCH_SAMPLER = ("prefill_once", "shared_decoding", "prepack_weights", "drop_finished", "cache_room")
-"""Those that the update knows nothing of, nor vLLM."""
+
+MOST_PRODUCT_BYTES = 2**30
+"""What `keep_products` takes at most; where a step's do not fit, they are made again."""
+
+OF_TORCH_SAMPLER = (
+    "keep_products",
+    "prefill_once",
+    "shared_decoding",
+    "prepack_weights",
+    "drop_finished",
+    "cache_room",
+)
+"""Those that vLLM knows nothing of."""

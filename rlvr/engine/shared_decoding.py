@@ -27,6 +27,15 @@ from rlvr.engine.prepacked import Projection, prepacked_linear
 
 MODEL_TYPES = {"llama", "qwen2", "qwen3", "smollm3"}
 """Models whose layers are those of `_Layer`; what another one adds to them would be left out."""
+GROUPS = (
+    ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    ("self_attn.o_proj",),
+    ("mlp.gate_proj", "mlp.up_proj"),
+    ("mlp.down_proj",),
+)
+"""The linear layers of such a layer; those of one input, which are one product here, together."""
+Keeping = Callable[[int, int, Projection], Projection]
+"""Given a layer, a group of its linear layers and their joint projection: one that keeps what it gives."""
 
 
 @dataclass
@@ -103,13 +112,22 @@ def shared_prompt(cache: DynamicCache, mask_PT: Tensor, prompt_of_row_B: Tensor)
 
 
 class SharedDecoder:
-    """A model for which `can_share_decoding` holds, with the weights that it has now, one token a row at a time."""
+    """A model for which `can_share_decoding` holds, with the weights that it has now, one token a row at a time.
 
-    def __init__(self, model: Any, prepacks: bool = True) -> None:
+    Args:
+        model: The model.
+        prepacks: Whether its weights are packed for products of few rows.
+        keeping: Keeps what its layers multiply, where that is wanted.
+    """
+
+    def __init__(self, model: Any, prepacks: bool = True, keeping: Keeping | None = None) -> None:
         decoder, joint = model.get_decoder(), partial(_joint, prepacks=prepacks)
         self.embed, self.rotary, self.norm = decoder.embed_tokens, decoder.rotary_emb, decoder.norm
         self.head = joint(model.get_output_embeddings())
         self.layers = [_Layer(layer, joint) for layer in decoder.layers]
+        if keeping:
+            for number, layer in enumerate(self.layers):
+                layer.keep(partial(keeping, number))
 
     def logits(self, tokens_B: Tensor, positions_B: Tensor, cache: DynamicCache, prompt: SharedPrompt) -> Tensor:
         """Of the token after each row's (B, V); its keys and values are put into the cache."""
@@ -138,6 +156,10 @@ class _Layer:
             norms = [attention.q_norm] * (self.num_heads * self.repeats) + [attention.k_norm] * self.num_heads
             self.head_norms = torch.stack([norm.weight for norm in norms]), attention.q_norm.variance_epsilon
         self.rotates = getattr(attention, "use_rope", True)  # SmolLM3 has layers that know no positions
+
+    def keep(self, keeping: Callable[[int, Projection], Projection]) -> None:
+        self.qkv, self.out = keeping(0, self.qkv), keeping(1, self.out)
+        self.gate_up, self.down = keeping(2, self.gate_up), keeping(3, self.down)
 
     def __call__(self, x_BC: Tensor, turn: tuple[Tensor, Tensor], cache: Any, prompt: SharedPrompt) -> Tensor:
         x_BC = x_BC + self.out(self._attended(_normed(self.norm, x_BC), turn, cache, prompt))

@@ -7,11 +7,13 @@ each row whole, up to rounding. Positions count from a prompt's first token, as 
 Shapes: P different prompts, B rows, T tokens, R rows of a pass, N tokens of a pass.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rlvr.engine.kept_products import KeptProducts
 from rlvr.engine.packed_attention import Packing, Prompts, packed_attention
 from rlvr.engine.passes import LogProbs, in_order, passes_of
 
@@ -24,6 +26,7 @@ def shared_log_probs(
     num_tokens: int,
     max_rows: int | None,
     tokens: int | None,
+    products: KeptProducts | None = None,
 ) -> LogProbs | None:
     """Log-probs of the last `num_tokens` tokens of each row, and the entropies (nats) of what they were drawn from.
 
@@ -35,6 +38,7 @@ def shared_log_probs(
         num_tokens: Columns of completions.
         max_rows: Rows, and prompts, that one pass takes at most.
         tokens: About how many of completions one pass takes, whose padding is then left out; `None`: it is kept.
+        products: What sampling multiplied, in place of which nothing is multiplied again; not where padding is kept.
 
     Returns:
         Two tensors (B, `num_tokens`), 0 where padded, the second `None` where the head computes no entropies; or `None`
@@ -48,19 +52,23 @@ def shared_log_probs(
         return None
     if max_rows is not None and len(unique) > max_rows:
         parts = [(prompt_of_row_B // max_rows == n).nonzero().squeeze(-1) for n in range(-(-len(unique) // max_rows))]
-        limits = (num_tokens, max_rows, tokens)
+        limits = (num_tokens, max_rows, tokens, products)
         outs = [shared_log_probs(model, unwrapped, input_ids_BT[part], mask_BT[part], *limits) for part in parts]
         return None if any(out is None for out in outs) else in_order([out for out in outs if out], parts, num_tokens)
     lengths_B = mask_BT[:, -num_tokens:].sum(-1).clamp(min=1)
     if tokens is None:
         lengths_B = torch.full_like(lengths_B, num_tokens)
-    passes = passes_of(lengths_B, max_rows, tokens)
+    known = _Known(products if tokens else None, unwrapped, input_ids_BT, mask_BT)
+    parts = [part for part in (known.rows_B.nonzero().squeeze(-1), (~known.rows_B).nonzero().squeeze(-1)) if len(part)]
+    passes = [part[rows_R] for part in parts for rows_R in passes_of(lengths_B[part], max_rows, tokens)]
     with packed_attention(unwrapped):
-        prompts = _prompt_pass(model, unique[..., 0], prompt_lengths_P)
+        with known.prompts(prompt_of_row_B, prompt_lengths_P):
+            prompts = _prompt_pass(model, unique[..., 0], prompt_lengths_P)
         outs = []
         for rows_R in passes:
             packing = Packing(lengths_B[rows_R], prompts, prompt_of_row_B[rows_R])
-            outs.append(_completion_pass(model, packing, rows_R[packing.row_N], input_ids_BT, mask_BT, num_tokens))
+            with known.completions(rows_R, prompt_lengths_P[prompt_of_row_B[rows_R]]):
+                outs.append(_completion_pass(model, packing, rows_R[packing.row_N], input_ids_BT, mask_BT, num_tokens))
     places, log_probs, entropies = zip(*outs, strict=True)
 
     def in_rows(parts: Any) -> Tensor:
@@ -69,6 +77,44 @@ def shared_log_probs(
         return empty.index_copy(0, torch.cat(places), found_N).view(-1, num_tokens)
 
     return in_rows(log_probs), None if entropies[0] is None else in_rows(entropies)
+
+
+class _Known:
+    """Which rows' products are known, and where.
+
+    Attributes:
+        rows_B: Whether those of a row are, its prompt's too.
+    """
+
+    def __init__(self, products: KeptProducts | None, model: Any, input_ids_BT: Tensor, mask_BT: Tensor) -> None:
+        self._products = products
+        none: list[Tensor | None] = [None] * len(input_ids_BT)
+        self._places_B = products.of_rows(model, input_ids_BT, mask_BT) if products else none
+        known = [places is not None for places in self._places_B]
+        self.rows_B = torch.tensor(known, dtype=torch.bool, device=input_ids_BT.device)
+
+    def prompts(self, prompt_of_row_B: Tensor, lengths_P: Tensor) -> AbstractContextManager[None]:
+        """For the pass of the prompts: any row of each says where its tokens are."""
+        places_P: list[Tensor | None] = [None] * len(lengths_P)
+        for prompt, places in zip(prompt_of_row_B.tolist(), self._places_B, strict=True):
+            if places is not None:
+                places_P[prompt] = places[: int(lengths_P[prompt])]
+        return self._given(places_P)
+
+    def completions(self, rows_R: Tensor, prompt_lengths_R: Tensor) -> AbstractContextManager[None]:
+        """For a pass of these rows, after the prompts of these lengths."""
+        if self._products is None:
+            return nullcontext()
+        pairs = zip(rows_R.tolist(), prompt_lengths_R.tolist(), strict=True)
+        places_R = [(self._places_B[row], length) for row, length in pairs]
+        return self._given([None if places is None else places[length:] for places, length in places_R])
+
+    def _given(self, parts: list[Tensor | None]) -> AbstractContextManager[None]:
+        """Looks all of a pass up, or nothing where a part of it is not known."""
+        known = [part for part in parts if part is not None]
+        if self._products is None or len(known) < len(parts):
+            return nullcontext()
+        return self._products.given(torch.cat(known))
 
 
 def _prompt_pass(model: Any, ids_PT: Tensor, lengths_P: Tensor) -> Prompts:

@@ -9,12 +9,16 @@ Shapes: P prompts, B rows (completions under way), T tokens, V vocabulary.
 import itertools
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.functional import pad
 
 from rlvr.engine.attention_cache import ATTENTION_KINDS, layer_kinds, make_roomy, positions
+from rlvr.engine.drawing import distribution, draw, uniforms
+from rlvr.engine.kept_products import KeptProducts
 from rlvr.engine.sampling import MAX_ROWS, Completion, FinishReason, Request, SamplingParams
 from rlvr.engine.savings import Savings
 from rlvr.engine.shared_decoding import SharedDecoder, SharedPrompt, can_share_decoding, shared_prompt
@@ -40,6 +44,9 @@ class TorchSampler:
         tokenizer: What stop strings are looked for with; only they need it.
         savings: What sampling leaves out.
 
+    Attributes:
+        products: Keeps what it multiplies, where there is room; at first none.
+
     Raises:
         UserError: The model keeps something else than keys and values of attention (whole, or of a sliding window).
     """
@@ -58,23 +65,34 @@ class TorchSampler:
         self.model, self.pad_id, self.max_rows, self.tokenizer = model, pad_id, max_rows, tokenizer
         self.eos_ids = torch.tensor(sorted(set(eos_ids)), device=model.device)
         self.decoder: SharedDecoder | None = None
+        self.products: KeptProducts | None = None
+        self._kept: KeptProducts | None = None
 
     @torch.no_grad()
     def sample(self, requests: Sequence[Request], params: SamplingParams) -> list[list[Completion]]:
         """A group for each request, in order; see `Sampler`."""
         was_training = self.model.training
         self.model.eval()
-        self.decoder = SharedDecoder(self.model, self.savings.prepack_weights) if self.shares else None
         asked = requests
         if not self.savings.prefill_once:
             asked = [replace(request, seeds=[seed]) for request in requests for seed in request.seeds]
+        self._kept = self.products if self._keeps(asked, params) else None
+        keeping = self._kept and self._kept.keeping
+        self.decoder = SharedDecoder(self.model, self.savings.prepack_weights, keeping) if self.shares else None
         try:
             found = [group for chunk in self._chunks(asked) for group in self._sample_chunk(chunk, params)]
         finally:
-            self.decoder = None  # its weights are those of now
+            self.decoder = self._kept = None  # its weights are those of now
             self.model.train(was_training)
         completions = itertools.chain.from_iterable(found)
         return [list(itertools.islice(completions, len(request.seeds))) for request in requests]
+
+    def _keeps(self, requests: Sequence[Request], params: SamplingParams) -> bool:
+        if self.products is None or not self.shares:
+            return False
+        prompts = len(requests) * max(len(request.prompt_ids) for request in requests)
+        rows = sum(len(request.seeds) for request in requests)
+        return self.products.begin(prompts + rows * params.max_new_tokens)
 
     def _chunks(self, requests: Sequence[Request]) -> Iterator[list[Request]]:
         chunk: list[Request] = []
@@ -91,6 +109,8 @@ class TorchSampler:
     def _sample_chunk(self, requests: list[Request], params: SamplingParams) -> list[list[Completion]]:
         batch = self._prefill(requests, params)
         self._draw_all(batch, params)
+        if self._kept:
+            batch.note_places(self._kept, requests)
         return batch.groups(requests)
 
     def _draw_all(self, batch: "_Batch", params: SamplingParams) -> None:
@@ -109,13 +129,14 @@ class TorchSampler:
     def _prefill(self, requests: list[Request], params: SamplingParams) -> "_Batch":
         started = time.perf_counter()
         ids_PT, mask_PT = self._left_padded([request.prompt_ids for request in requests])
-        out = self.model(
-            input_ids=ids_PT,
-            attention_mask=mask_PT,
-            position_ids=positions(mask_PT),
-            use_cache=True,
-            logits_to_keep=1,
-        )
+        with self._kept.watching(ids_PT.numel()) if self._kept else nullcontext() as places:
+            out = self.model(
+                input_ids=ids_PT,
+                attention_mask=mask_PT,
+                position_ids=positions(mask_PT),
+                use_cache=True,
+                logits_to_keep=1,
+            )
         seeds = [seed for request in requests for seed in request.seeds]
         prompt_of_row_B = torch.tensor(
             [index for index, request in enumerate(requests) for _ in request.seeds], device=ids_PT.device
@@ -132,7 +153,7 @@ class TorchSampler:
             prompt=prompt,
             logits_BV=out.logits[:, -1].float()[prompt_of_row_B],
             mask_BT=mask_PT[prompt_of_row_B],
-            uniforms_BT=_uniforms(seeds, params.max_new_tokens).to(ids_PT.device),
+            uniforms_BT=uniforms(seeds, params.max_new_tokens).to(ids_PT.device),
             rows_B=torch.arange(len(seeds), device=ids_PT.device),
             started=started,
             token_ids=[[] for _ in seeds],
@@ -141,11 +162,14 @@ class TorchSampler:
             stops=StopStrings.of(params, self.tokenizer),
             shrinks=self.savings.drop_finished,
             notes=[TokenRecord() for _ in seeds] if params.alternatives else None,
+            places_BT=None if places is None else _with_room(places.view_as(ids_PT)[prompt_of_row_B], params),
         )
 
     def _decode(self, batch: "_Batch") -> None:
         positions_B = batch.mask_BT.sum(-1)
         batch.mask_BT = torch.cat([batch.mask_BT, batch.mask_BT.new_ones(len(batch.mask_BT), 1)], dim=1)
+        if batch.places_BT is not None and self._kept:
+            batch.places_BT[batch.rows_B, batch.mask_BT.shape[1] - 1] = self._kept.places(len(batch.rows_B))
         if batch.prompt is not None and self.decoder is not None:
             batch.logits_BV = self.decoder.logits(batch.tokens_B, positions_B, batch.cache, batch.prompt)
             return
@@ -182,6 +206,7 @@ class _Batch:
     stops: StopStrings | None
     shrinks: bool
     notes: list[TokenRecord] | None
+    places_BT: torch.Tensor | None
     tokens_B: torch.Tensor = field(default_factory=lambda: torch.empty(0))
 
     def note(self, found: Sequence[tuple[float, Others]]) -> None:
@@ -212,6 +237,14 @@ class _Batch:
             self.mask_BT, self.uniforms_BT = self.mask_BT[keep_B], self.uniforms_BT[keep_B]
         return bool(alive)
 
+    def note_places(self, products: KeptProducts, requests: Sequence[Request]) -> None:
+        """Says where the products of each row are, of its prompt's tokens and its own."""
+        assert self.places_BT is not None
+        longest = max(len(request.prompt_ids) for request in requests)
+        prompts = (request.prompt_ids for request in requests for _ in request.seeds)
+        for prompt, ids, places_T in zip(prompts, self.token_ids, self.places_BT, strict=True):
+            products.note([*prompt, *ids], places_T[longest - len(prompt) : longest + len(ids) - 1])
+
     def groups(self, requests: Sequence[Request]) -> list[list[Completion]]:
         total = time.perf_counter() - self.started
         notes = self.notes or [None] * len(self.seconds)
@@ -239,45 +272,6 @@ def _refuse_recurrent(model: "PreTrainedModel") -> None:
         )
 
 
-def draw(
-    logits_BV: torch.Tensor, uniforms_B: torch.Tensor, params: SamplingParams
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """One token a row and its log-prob: by inversion of the distribution's cumulative sum at a uniform number."""
-    logprobs_BV = distribution(logits_BV, params)
-    if params.temperature == 0:
-        tokens_B = logprobs_BV.argmax(-1)
-    else:
-        cumulative_BV = logprobs_BV.exp().cumsum(-1)
-        targets_B1 = uniforms_B[:, None] * cumulative_BV[:, -1:]
-        tokens_B = (
-            torch.searchsorted(cumulative_BV, targets_B1, right=True).squeeze(-1).clamp(max=logits_BV.size(-1) - 1)
-        )
-    return tokens_B, logprobs_BV.gather(-1, tokens_B[:, None]).squeeze(-1)
-
-
-def distribution(logits_BV: torch.Tensor, params: SamplingParams) -> torch.Tensor:
-    """Log-probs (B, V) of what a token is drawn from; of greedy sampling those under temperature 1."""
-    if params.temperature == 0:
-        return logits_BV.log_softmax(-1)
-    return restricted(logits_BV / params.temperature, params).log_softmax(-1)
-
-
-def restricted(logits_BV: torch.Tensor, params: SamplingParams) -> torch.Tensor:
-    """Logits with the tokens that min-p, top-k or top-p leave out at minus infinity; in this order, which is vLLM's."""
-    if params.top_k == 0 and params.top_p == 1.0 and params.min_p == 0.0:
-        return logits_BV
-    from transformers import LogitsProcessorList, MinPLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
-
-    warpers = LogitsProcessorList()
-    if params.min_p > 0:
-        warpers.append(MinPLogitsWarper(params.min_p))
-    if params.top_k:
-        warpers.append(TopKLogitsWarper(params.top_k))
-    if params.top_p < 1:
-        warpers.append(TopPLogitsWarper(params.top_p))
-    return warpers(torch.empty(0, dtype=torch.long), logits_BV)  # pyright: ignore[reportArgumentType]
-
-
-def _uniforms(seeds: Sequence[int], num_tokens: int) -> torch.Tensor:
-    """A row of uniform numbers in [0, 1) for each seed, made on the CPU so that every device draws the same."""
-    return torch.stack([torch.rand(num_tokens, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+def _with_room(places_BT: torch.Tensor, params: SamplingParams) -> torch.Tensor:
+    """Places of prompts, with columns for those of what is drawn."""
+    return pad(places_BT, (0, params.max_new_tokens), value=-1)

@@ -28,17 +28,22 @@ from trl.trainer.utils import split_tensor_dict
 from rlvr.engine.beside import in_thread
 from rlvr.engine.curriculum import Curriculum
 from rlvr.engine.dynamic_sampling import Example, FreshTasks, Refilled, refill
+from rlvr.engine.failing_rewards import refuse_reward_that_always_fails, warn_of_failures
+from rlvr.engine.kept_products import KeptProducts, can_keep_products
+from rlvr.engine.left_out import why_left_out, why_replaced
 from rlvr.engine.objectives import objectives_of
 from rlvr.engine.rollout import Origin, Rollout, new_rollout
 from rlvr.engine.sampling import Sampler, SamplingParams
 from rlvr.engine.savings import Savings
 from rlvr.engine.score_means import score_means
 from rlvr.engine.sharded import held_whole, is_sharded
+from rlvr.engine.torch_sampler import TorchSampler
+from rlvr.engine.traces_beside import TracesBeside
 from rlvr.engine.turns import sample_episodes
 from rlvr.engine.update import put_back, rows_that_teach, saving_log_probs
 from rlvr.traces.store import TraceWriter
 from rlvr_envs import Environment
-from rlvr_rewards import Reward, UserError
+from rlvr_rewards import Reward
 
 
 class GroupTrainer(GRPOTrainer):
@@ -51,7 +56,7 @@ class GroupTrainer(GRPOTrainer):
         reward: What completions earn.
         make_sampler: Makes the sampler from the model that is trained.
         params: How completions are drawn.
-        traces: Where a row for every completion goes.
+        traces: Where a row for every completion goes, written beside the update.
         origin: The run, stage and seed.
         savings: What the update leaves out; the sampler has its own.
         fresh_tasks: Tasks for dynamic sampling; `None`: groups without variance stay.
@@ -81,17 +86,26 @@ class GroupTrainer(GRPOTrainer):
         self.objectives = objectives_of(reward, kwargs["args"].multi_objective_aggregation)
         super().__init__(reward_funcs=self.objectives.columns(reward), **kwargs)
         self.score_beside, self.warn = score_beside, warn
-        self.env, self.reward, self.traces, self.origin = env, reward, traces, origin
+        self.env, self.reward, self.traces, self.origin = env, reward, TracesBeside(traces), origin
+        self.add_callback(self.traces)
         self.make_sampler, self.params, self.savings, self.fresh_tasks = make_sampler, params, savings, fresh_tasks
         self.curriculum = curriculum
         self._rollout: Rollout | None = None
         self._scoring: Future[None] | None = None
-        self._teaching_B: torch.Tensor | None = None
-        self._old_BT: torch.Tensor | None = None
-        self._counts_BT: torch.Tensor | None = None
+        self._teaching: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None] | None = None
         if env.max_turns > 1:
             self.rollout_func = self._episodes
+        keeps = savings.keeps_for_update and env.max_turns == 1 and self.accelerator.mixed_precision == "no"
+        self._products = KeptProducts(self.model) if keeps and can_keep_products(self.model, self.args) else None
+        if self._products:
+            self.add_callback(self._products)
         self._failed_before = self._warned = False
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self.traces.wait()  # those of a step that was broken off
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         args: Any = self.args
@@ -168,22 +182,19 @@ class GroupTrainer(GRPOTrainer):
         same = same if self._loss_is_of_advantages_alone() else set()
         flat = [group in same for group in rollout.groups]
         advantages_B[torch.tensor(flat, device=advantages_B.device)] = 0.0
-        why = rollout.unscored()
-        for row, counts in enumerate(output["completion_mask"].any(-1).tolist()):
-            if flat[row]:
-                why[row] = why[row] or "all of its group earned the same, so that it has no advantage"
-            elif not counts:
-                why[row] = why[row] or "cut short, and so masked (trl.mask_truncated_completions)"
+        why = why_left_out(rollout, flat, output["completion_mask"].any(-1).tolist())
         rows = rollout.trace_rows(self.env, advantages_B.tolist(), why)
         for replaced in found.replaced:
-            why = [each or "all of its group earned the same: another took its place" for each in replaced.unscored()]
-            rows += replaced.trace_rows(self.env, [None] * len(replaced), why)
+            rows += replaced.trace_rows(self.env, [None] * len(replaced), why_replaced(replaced))
         self.traces.write(rollout.step, rows)
 
     @contextmanager
     def _sampler(self) -> Iterator[Sampler]:
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model, held_whole(model):
-            yield self.make_sampler(model)
+            sampler = self.make_sampler(model)
+            if isinstance(sampler, TorchSampler) and not is_sharded(model):
+                sampler.products = self._products
+            yield sampler
 
     def _sample(self, sampler: Sampler, rollout: Rollout, prompt_ids: Sequence[Sequence[int]]) -> None:
         requests, tasks = rollout.requests(prompt_ids), rollout.asked()
@@ -227,8 +238,9 @@ class GroupTrainer(GRPOTrainer):
             self._scoring = None
         elif not rollout.scores:
             rollout.score(self.env, self.reward, self._shared())
-        self._refuse_reward_that_always_fails(rollout)
-        self._warn_of_failures(rollout)
+        processes = self.accelerator.num_processes
+        self._failed_before = refuse_reward_that_always_fails(rollout, self._failed_before, processes)
+        self._warned = self._warned or warn_of_failures(rollout, self.warn)
         for name, mean in score_means(rollout, self.env).items():
             self._log_metric(name, mean)
         rewards_NK = torch.tensor(
@@ -240,13 +252,14 @@ class GroupTrainer(GRPOTrainer):
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         if self.savings.skip_zero_variance and self._loss_is_of_advantages_alone():
-            self._counts_BT = counts_BT = inputs["completion_mask"] * inputs.get("tool_mask", 1)
-            self._teaching_B = rows_that_teach(inputs["advantages"], counts_BT)
-            self._old_BT = inputs.get("old_per_token_logps")
+            counts_BT = inputs["completion_mask"] * inputs.get("tool_mask", 1)
+            teaching_B = rows_that_teach(inputs["advantages"], counts_BT)
+            if teaching_B is not None:
+                self._teaching = teaching_B, counts_BT, inputs.get("old_per_token_logps")
         try:
             return super()._compute_loss(model, inputs)
         finally:
-            self._teaching_B = self._old_BT = self._counts_BT = None
+            self._teaching = None
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -262,20 +275,19 @@ class GroupTrainer(GRPOTrainer):
         options = (logits_to_keep, batch_size, compute_entropy, compute_aux_loss)
         if compute_aux_loss or any(value is not None for value in multimodal.values()):
             return super()._get_per_token_logps_and_entropies(model, input_ids, attention_mask, *options, **multimodal)
-        teaching_B, old_BT, counts_BT = self._teaching_B, self._old_BT, self._counts_BT
-        rows = (input_ids, attention_mask)
-        if teaching_B is not None:
-            rows = (input_ids[teaching_B], attention_mask[teaching_B])
+        teaching, rows = self._teaching, (input_ids, attention_mask)
+        if teaching is not None:
+            rows = (input_ids[teaching[0]], attention_mask[teaching[0]])
         unwrapped = self.accelerator.unwrap_model(model)
         with self.accelerator.autocast():
             found = None
             if not is_sharded(unwrapped):  # whose processes must make as many passes as each other
-                found = saving_log_probs(model, unwrapped, rows, logits_to_keep, batch_size, self.savings)
+                found = saving_log_probs(model, unwrapped, rows, *options[:2], self.savings, self._products)
         if found is None:
             log_probs, entropies, _ = super()._get_per_token_logps_and_entropies(model, *rows, *options)
             found = log_probs, entropies
-        if teaching_B is not None and counts_BT is not None:
-            found = put_back(found, teaching_B, counts_BT, old_BT)
+        if teaching is not None:
+            found = put_back(found, *teaching)
         return found[0], found[1], None
 
     def _loss_is_of_advantages_alone(self) -> bool:
@@ -289,25 +301,3 @@ class GroupTrainer(GRPOTrainer):
     def _require_rollout(self) -> Rollout:
         assert self._rollout is not None, "TRL generated outside of _generate_and_score_completions"
         return self._rollout
-
-    def _refuse_reward_that_always_fails(self, rollout: Rollout) -> None:
-        """Stops where all of a step failed; of a step of one task, where all of the step before failed too."""
-        fails = all(gather_object([all(score.errors for score in rollout.scores)]))
-        failed_before, self._failed_before = self._failed_before, fails
-        if fails and (failed_before or self.accelerator.num_processes > 1 or len(set(rollout.task_ids)) > 1):
-            name, error = next(iter(rollout.scores[0].errors.items()))
-            raise UserError(
-                f"the reward failed for every completion of step {rollout.step}; "
-                f"the first error is of its part {name}: {error}"
-            )
-
-    def _warn_of_failures(self, rollout: Rollout) -> None:
-        """Says it once where a tenth of a step failed: the means that are logged leave those completions out."""
-        failed = [score.errors for score in rollout.scores if score.errors]
-        if len(failed) >= 0.1 * len(rollout) and not self._warned:
-            self._warned = True
-            name, error = next(iter(failed[0].items()))
-            self.warn(
-                f"step {rollout.step}: {len(failed)} of {len(rollout)} completions could not be scored, and no mean "
-                f"counts them; the first error is of the part {name}: {error}"
-            )

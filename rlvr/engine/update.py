@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rlvr.engine.kept_products import KeptProducts
 from rlvr.engine.packed_attention import can_pack
 from rlvr.engine.passes import LogProbs, tokens_a_pass, trimmed_log_probs
 from rlvr.engine.savings import Savings
@@ -18,7 +19,13 @@ from rlvr.engine.shared_prompt import shared_log_probs
 
 
 def saving_log_probs(
-    model: Any, unwrapped: Any, rows: tuple[Tensor, Tensor], num_tokens: int, max_rows: int | None, savings: Savings
+    model: Any,
+    unwrapped: Any,
+    rows: tuple[Tensor, Tensor],
+    num_tokens: int,
+    max_rows: int | None,
+    savings: Savings,
+    products: KeptProducts | None = None,
 ) -> LogProbs | None:
     """Log-probs of the last `num_tokens` tokens of each row with the savings; `None` where none applies.
 
@@ -29,10 +36,11 @@ def saving_log_probs(
         num_tokens: Columns of completions.
         max_rows: Rows that one pass takes at most.
         savings: Which are wanted.
+        products: What sampling multiplied.
     """
     found, tokens = None, tokens_a_pass(unwrapped) if savings.trim_padding else None
     if savings.share_prompts and can_pack(unwrapped):
-        found = shared_log_probs(model, unwrapped, *rows, num_tokens, max_rows, tokens)
+        found = shared_log_probs(model, unwrapped, *rows, num_tokens, max_rows, tokens, products)
     if found is None and tokens:
         found = trimmed_log_probs(model, *rows, num_tokens, max_rows, tokens)
     return found

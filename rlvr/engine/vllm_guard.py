@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from rlvr.engine.drawing import restricted
 from rlvr.engine.sampling import Completion, Request, SamplingParams
-from rlvr.engine.torch_sampler import restricted
 from rlvr.failure import WorkError
 from rlvr_rewards.errors import UserError
 

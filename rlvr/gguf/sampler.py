@@ -84,8 +84,10 @@ class LlamaSampler:
         self, context: LlamaContext, rows: Sequence[_Row], params: SamplingParams
     ) -> dict[tuple[int, int], Completion]:
         """Rows to their ends, all decoded together; each is the sequence of its number."""
+        from rlvr.engine.drawing import uniforms
+
         started = time.perf_counter()
-        uniforms_BT = _uniforms([row.seed for row in rows], params.max_new_tokens)
+        uniforms_BT = uniforms([row.seed for row in rows], params.max_new_tokens)
         logits_BV = self._prefill(context, rows)
         alive, done = list(range(len(rows))), {}
         stops = StopStrings.of(params, self.tokenizer)
@@ -136,7 +138,7 @@ def _drawn(
 ) -> tuple[list[int], list[float]]:
     import torch
 
-    from rlvr.engine.torch_sampler import draw
+    from rlvr.engine.drawing import draw
 
     tokens_B, logprobs_B = draw(torch.from_numpy(logits_BV), uniforms_B, params)
     return tokens_B.tolist(), logprobs_B.tolist()
@@ -145,14 +147,7 @@ def _drawn(
 def _beside(logits_BV: "np.ndarray", tokens: Sequence[int], params: SamplingParams) -> list[tuple[float, "Others"]]:
     import torch
 
+    from rlvr.engine.drawing import distribution
     from rlvr.engine.token_record import beside
-    from rlvr.engine.torch_sampler import distribution
 
     return beside(distribution(torch.from_numpy(logits_BV), params), tokens, params.alternatives)
-
-
-def _uniforms(seeds: Sequence[int], num_tokens: int) -> "torch.Tensor":
-    """The random numbers that `TorchSampler` draws with under the same seeds."""
-    import torch
-
-    return torch.stack([torch.rand(num_tokens, generator=torch.Generator().manual_seed(seed)) for seed in seeds])

@@ -9,6 +9,7 @@ of the norms of queries and keys off Qwen3.
 from dataclasses import dataclass
 from pathlib import Path
 
+from rlvr.engine.savings import MOST_PRODUCT_BYTES
 from rlvr.models.adapters import LoraSettings
 from rlvr.models.quantized import BYTES_PER_WEIGHT
 from rlvr.models.room import Lengths
@@ -35,6 +36,7 @@ class Workload:
         reference: Whether a second, frozen copy of the model is kept (KL to it, without an adapter).
         optimizer: TRL's `optim`; names with `8bit` keep a byte a moment.
         recomputes: TRL's `gradient_checkpointing`, where it was set; otherwise the device and the model decide.
+        kept_prompts, kept_rows: Prompts and completions of a step whose products are kept for the update, on a CPU.
     """
 
     rows: int
@@ -45,6 +47,8 @@ class Workload:
     optimizer: str = "adamw"
     recomputes: bool | None = None
     spectrum: SpectrumSettings | None = None
+    kept_prompts: int = 0
+    kept_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ def memory_estimate(
         decoding     B_s max(16 V, T a 2 Q d)            (logits and what is drawn from; or, where the Q heads share
                                                          keys and values, those of one layer, spread over them)
         prepacked    4 a weight of the layers and of the head    (on a CPU, while sampling)
+        products     4 L f (prompts P + B C)     (of a step, on a CPU, without an adapter and with activations as they
+                                    are; f outputs of a layer's matrices; none where it were more than 1 GiB)
 
     Args:
         shape: Of the model.
@@ -108,11 +114,15 @@ def memory_estimate(
     trained = trained_params(shape, work)
     completion = lengths.gold if work.max_new_tokens is None else work.max_new_tokens
     tokens = lengths.prompt + completion
+    keeps_products = arithmetic == CPU and work.lora is None and not work.recomputes
+    outputs = shape.num_layers * sum(out for _, out in shape.linear_sizes)
+    products = 4 * outputs * (work.kept_prompts * lengths.prompt + work.kept_rows * completion)
     parts = {
         "weights": weights + (4 * trained if work.lora else 0),
         "gradients": 4 * trained,
         "optimizer": (2 if "8bit" in work.optimizer else 8) * trained,
         "reference": weights if work.reference and not work.lora else 0,
+        "products": products if keeps_products and products <= MOST_PRODUCT_BYTES else 0,
     }
     update = _update_bytes(shape, work, tokens, arithmetic)
     sampling = _sampling_bytes(shape, work.sampled_rows, tokens, arithmetic)

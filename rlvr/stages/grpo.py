@@ -40,8 +40,8 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
         extra_groups: Groups that a step samples beyond its own at most, in place of those without variance; by default
             the algorithm's.
         curriculum: Draws each step's tasks by difficulty, so that the pass rate stays in a band; off unless given.
-        share_prompts, trim_padding, skip_zero_variance, prefill_once, shared_decoding, prepack_weights, drop_finished,
-            cache_room: What the update and the torch sampler leave out; see `rlvr.engine.savings.Savings`.
+        share_prompts, trim_padding, skip_zero_variance, keep_products, prefill_once, shared_decoding, prepack_weights,
+            drop_finished, cache_room: What update and torch sampler leave out; see `rlvr.engine.savings.Savings`.
         score_beside: Whether rewards are computed in a thread while a reference or old model's log-probs are.
     """
 
@@ -71,6 +71,7 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
     share_prompts: bool = True
     trim_padding: bool = True
     skip_zero_variance: bool = True
+    keep_products: bool = True
     prefill_once: bool = True
     shared_decoding: bool = True
     prepack_weights: bool = True
@@ -184,11 +185,14 @@ class GRPOStage(TrainingStage):
     def workload(cls, config: GRPOStageConfig) -> Workload:
         from rlvr.engine.sampling import MAX_ROWS
 
+        keeps = config.savings.keeps_for_update and config.sampler in (None, "torch", "auto")
         return replace(
             super().workload(config),
             sampled_rows=min(config.rows_per_step, MAX_ROWS),
             max_new_tokens=config.max_new_tokens,
             reference=config.keeps_reference,
+            kept_prompts=config.prompts_per_step if keeps else 0,
+            kept_rows=config.rows_per_step if keeps else 0,
         )
 
     @classmethod

@@ -148,7 +148,8 @@ def test_a_prompt_longer_than_the_context_is_one_line(sampler, model):
     ids=str,
 )
 def test_tokens_come_as_often_as_their_probability_says(sampler, model, tokenizer, requests, name, settings):
-    from rlvr.engine.torch_sampler import TorchSampler, restricted
+    from rlvr.engine.drawing import restricted
+    from rlvr.engine.torch_sampler import TorchSampler
 
     drawn, prompt, eos = 2000, requests[0].prompt_ids, tokenizer.eos_token_id
     used = sampler.holding(model) if name == "vllm" else TorchSampler(model, [eos], tokenizer.pad_token_id)

@@ -132,7 +132,7 @@ def make_trainer(tiny_model, dataset, arguments, tmp_path) -> Callable[..., Grou
         def make_sampler(model: Any) -> Any:
             if dictated is not None:
                 return dictated
-            return TorchSampler(model, end_of_turn_ids(model, tokenizer), pad_id(tokenizer))
+            return TorchSampler(model, end_of_turn_ids(model, tokenizer), pad_id(tokenizer), savings=savings)
 
         args = arguments(**changes)
         return GroupTrainer(

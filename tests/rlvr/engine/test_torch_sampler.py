@@ -18,8 +18,9 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from rlvr.engine.drawing import draw
 from rlvr.engine.sampling import FinishReason, Request, SamplingParams
-from rlvr.engine.torch_sampler import TorchSampler, draw
+from rlvr.engine.torch_sampler import TorchSampler
 from rlvr_rewards import UserError
 
 PAD, EOS = 0, 1

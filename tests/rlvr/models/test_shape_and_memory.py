@@ -1,11 +1,13 @@
 """Sizes known without loading are those of the loaded model, and the estimate follows its formulas."""
 
+from dataclasses import replace
+
 import pytest
 
 from rlvr.config.schema import ModelConfig
 from rlvr.models.adapters import LoraSettings, peft_config
 from rlvr.models.load import load_model
-from rlvr.models.memory import CPU, Workload, lora_params, memory_estimate
+from rlvr.models.memory import CPU, GPU, Workload, lora_params, memory_estimate
 from rlvr.models.room import Lengths, sample_lengths
 from rlvr.models.shape import ModelShape, scratch_shape, shape_of
 from rlvr.models.spectrum import SpectrumSettings
@@ -49,6 +51,7 @@ def test_the_estimate_of_a_7b_adapter_by_hand():
         "gradients": 4 * trained,
         "optimizer": 8 * trained,
         "reference": 0,
+        "products": 0,
         "activations": 2 * 2000 * (28 * 3584 * 2 + 34 * 3584 + 8 * 18_944),
         "copies": 0,
         "head": 2 * 2000 * 32_768 * 2,
@@ -81,6 +84,15 @@ def test_a_cpu_computes_in_float32_and_recomputes_nothing():
     assert got["head"] == 200 * 32_768 * 32 + 4 * 152_064 * 3584
     sampling = memory_estimate(QWEN_7B, Workload(1, 8, 100, None, False), Lengths(100, 0, True), CPU)
     assert sampling["prepacked"] == 4 * (QWEN_7B.layer_params + 152_064 * 3584)
+
+
+def test_products_kept_for_the_update_count_on_a_cpu_where_they_fit():
+    work, lengths = Workload(1, 2, 30, None, False, kept_prompts=1, kept_rows=2), Lengths(70, 0, True)
+    outputs = 28 * (2 * 3584 + 2 * 512 + 2 * 18_944 + 3584)
+    assert memory_estimate(QWEN_7B, work, lengths, CPU)["products"] == 4 * (70 + 2 * 30) * outputs
+    for other in (replace(work, kept_rows=8), replace(work, lora=LoraSettings()), replace(work, recomputes=True)):
+        assert memory_estimate(QWEN_7B, other, lengths, CPU)["products"] == 0
+    assert memory_estimate(QWEN_7B, work, lengths, GPU)["products"] == 0
 
 
 def test_training_all_weights_with_a_reference_by_hand():
