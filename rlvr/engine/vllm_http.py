@@ -16,7 +16,7 @@ from rlvr.failure import OutsideError
 from rlvr_rewards.errors import UserError
 
 _PROBE_S = 5.0
-"""How long a server may take to say that it is there."""
+"""How long a server may take to say that it is alive."""
 _LONGEST_PAUSE_S = 15.0
 
 
@@ -69,9 +69,9 @@ class Server:
         return self._ask("POST", path, self.answer_s, json=body)
 
     def info(self) -> ServerInfo:
-        """What it says of itself; raises as `post` does."""
-        card = self._ask("GET", "/v1/models", _PROBE_S)["data"][0]
-        config = self._ask("GET", "/server_info", _PROBE_S, params={"config_format": "json"})["vllm_config"]
+        """What it says of itself, for which it lists its machine's packages the first time; raises as `post` does."""
+        card = self._ask("GET", "/v1/models", self.answer_s)["data"][0]
+        config = self._ask("GET", "/server_info", self.answer_s, params={"config_format": "json"})["vllm_config"]
         extension = str(config["parallel_config"]["worker_extension_cls"])
         return ServerInfo(
             model=card["id"],

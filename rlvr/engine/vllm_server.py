@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from rlvr.engine.sampling import MAX_ROWS, Completion, FinishReason, Request, SamplingParams
 from rlvr.engine.token_record import Others, others_of
@@ -21,6 +22,7 @@ from rlvr.engine.vllm_transfer import Transfer, transfer_for
 from rlvr.failure import OutsideError
 from rlvr_rewards.errors import UserError
 
+T = TypeVar("T")
 _ATTEMPTS = 3
 """How often a server is asked for the same, where it comes back in between."""
 
@@ -104,7 +106,7 @@ class ServerSampler:
     def _connect(self) -> Transfer:
         for server in self.servers:
             server.wait()
-        self._infos = [_info(server) for server in self.servers]
+        self._infos = [_patiently(server, partial(_info, server), "does not say what it is") for server in self.servers]
         self._transfer = transfer_for(list(zip(self.servers, self._infos, strict=True)), self._model, self.group_port)
         how = "through files" if all(info.takes_files for info in self._infos) else "over NCCL"
         self.say(f"sampling with {len(self.servers)} vLLM server(s); weights go {how}")
@@ -115,20 +117,9 @@ class ServerSampler:
     def _push_to(self, transfer: Transfer, servers: Iterable[Server]) -> None:
         try:
             for server in servers:
-                self._push(transfer, server)
+                _patiently(server, partial(transfer.push, self._model, server), "does not take the weights")
         finally:
             transfer.settled()
-
-    def _push(self, transfer: Transfer, server: Server) -> None:
-        problem = ""
-        for _ in range(_ATTEMPTS):
-            try:
-                transfer.push(self._model, server)
-                return
-            except ServerAwayError as error:
-                problem = str(error)
-                server.wait()
-        raise OutsideError(f"the vLLM server at {server.url} does not take the weights ({problem}): look at its log")
 
     def _groups(
         self, transfer: Transfer, requests: Sequence[Request], params: SamplingParams
@@ -168,6 +159,18 @@ class ServerSampler:
             body["max_tokens"] = request.budget(params)
             jobs += [_Job(self.servers[place], {**body, "seed": seed}) for seed in request.seeds]
         return jobs
+
+
+def _patiently(server: Server, asked: Callable[[], T], failing: str) -> T:
+    """What a server answers, asked again where it was away."""
+    problem = ""
+    for _ in range(_ATTEMPTS):
+        try:
+            return asked()
+        except ServerAwayError as error:
+            problem = str(error)
+            server.wait()
+    raise OutsideError(f"the vLLM server at {server.url} {failing} ({problem}): look at its log")
 
 
 def _info(server: Server) -> ServerInfo:
