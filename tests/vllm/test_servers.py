@@ -68,11 +68,13 @@ until = time.time() + 100
 while time.time() < until:
     said = urllib.request.urlopen(url + "/metrics").read().decode()
     running = re.search(r"^vllm:num_requests_running\\{.*\\} ([0-9.]+)", said, re.MULTILINE)
+    print("watching", flush=True)
     if float(running[1]) > 0:
         os.killpg(int(process), signal.SIGKILL)
         open(mark, "w").write(running[1])
-        break
+        sys.exit()
     time.sleep(0.002)
+sys.exit("it never answered anything")
 """
 """Kills a server while it answers."""
 
@@ -164,8 +166,11 @@ def test_a_server_that_dies_while_it_answers_and_comes_back_is_asked_again(
     (tmp_path / "killer.py").write_text(KILLER)
     killer = [sys.executable, tmp_path / "killer.py", servers[0].url, str(servers[0].process.pid), tmp_path / "killed"]
 
+    watching = subprocess.Popen(killer, stdout=subprocess.PIPE)
+    watching.stdout.readline()  # a process that starts beside busy servers may get no core until they are done
+
     def kill_and_start_again():
-        subprocess.run(killer, check=True)
+        watching.communicate()
         servers[0].process.wait()
         servers[0] = Serving(model_folder, tmp_path / "again.log", servers[0].port)
 
@@ -175,7 +180,7 @@ def test_a_server_that_dies_while_it_answers_and_comes_back_is_asked_again(
     thread.join()
     assert float((tmp_path / "killed").read_text()) > 0
     assert found == undisturbed
-    assert any("did not answer (the connection broke): asking again" in line for line in said), said
+    assert any("did not answer (" in line and line.endswith("asking again") for line in said), said
     assert sampler_gap(model, REQUESTS, sampler.sample(REQUESTS, PARAMS), PARAMS) < 1e-4
     sampler.close()
 
