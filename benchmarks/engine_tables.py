@@ -9,7 +9,7 @@ from statistics import median
 from engine_rounds import Round, medians
 from engine_side import BOOKKEEPING, LOG_PROB, PARTS, REWARD, TRACE, UPDATE
 
-OURS = "ours"
+OURS, STOCK = "ours", "stock"
 
 
 def print_tables(rounds: Sequence[Round], sides: Sequence[str]) -> None:
@@ -41,12 +41,16 @@ def _print_row(part: str, seconds: dict[str, float], others: Sequence[str]) -> N
 
 
 def _print_added(rounds: Sequence[Round], found: dict[str, dict[str, float]], whole: float) -> None:
-    """What ours adds to TRL: in the step, and in threads beside it."""
+    """What ours adds to TRL, which computes rewards too: in the step, and in threads beside it."""
     parts = {part: found[OURS].get(part, 0.0) for part in (BOOKKEEPING, REWARD, TRACE)}
     added = sum(parts.values())
     beside = median(sum(each.beside[OURS].values()) for each in rounds)
     print(
-        f"\nOurs adds {added * 1000:.1f} ms ({added / whole:.1%} of its step): "
+        f"\nOurs spends {added * 1000:.1f} ms ({added / whole:.1%} of its step) on what it adds: "
         + ", ".join(f"{part} {seconds * 1000:.1f}" for part, seconds in parts.items())
         + f"; {beside * 1000:.1f} ms in threads beside other work."
     )
+    if own := found.get(STOCK, {}).get(REWARD):
+        print(
+            f"Stock TRL spends {own * 1000:.1f} ms on the same rewards: {(added - own) * 1000:.1f} ms are added to it."
+        )

@@ -1,7 +1,7 @@
 """Every random choice, derived by hash: never seed + i, so that no two streams overlap or correlate."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from random import Random
 from typing import Any
@@ -51,13 +51,29 @@ def derive_seed(run_seed: int, **labels: Any) -> int:
     >>> derive_seed(0, step=1) == derive_seed(1, step=0)
     False
     """
-    text = canonical_json({"seed": run_seed, **labels})
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+    return _seed_of(canonical_json({"seed": run_seed, **labels}))
+
+
+def derive_seeds(run_seed: int, name: str, values: Iterable[int], **labels: Any) -> list[int]:
+    """`derive_seed` for each value of one more label, whose other text is made once.
+
+    >>> derive_seeds(0, "sample", [0, 7], step=1) == [derive_seed(0, step=1, sample=sample) for sample in (0, 7)]
+    True
+    """
+    labels |= {"seed": run_seed}
+    before = [_CANONICAL.encode({key: labels[key]})[1:-1] for key in sorted(labels) if key < name]
+    after = [_CANONICAL.encode({key: labels[key]})[1:-1] for key in sorted(labels) if key > name]
+    texts = ("{" + ",".join([*before, f'"{name}":{value}', *after]) + "}" for value in values)
+    return [_seed_of(text) for text in texts]
 
 
 def derive_random(run_seed: int, **labels: Any) -> Random:
     """A generator of its own for one choice; see `derive_seed`."""
     return Random(derive_seed(run_seed, **labels))
+
+
+def _seed_of(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def content_id(content: Mapping[str, Any] | Any) -> str:

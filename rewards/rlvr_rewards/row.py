@@ -61,7 +61,7 @@ def completion_text(completion: Completion) -> str:
     """
     if isinstance(completion, str):
         return completion
-    if not isinstance(completion, Sequence) or not all(isinstance(message, Mapping) for message in completion):
+    if not isinstance(completion, list | Sequence) or not all(isinstance(each, dict | Mapping) for each in completion):
         raise UserError(f"a completion is text or a list of chat messages, not {repr(completion)[:80]}")
     said = [m for m in completion if m.get("role", "assistant") == "assistant"]
     return "\n".join(_content_text(m.get("content")) for m in said)

@@ -8,6 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields, replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from numpy import float32
@@ -18,7 +20,7 @@ from rlvr.models.chat import completion_of
 from rlvr.score_stream import judge
 from rlvr.traces.schema import TraceRow
 from rlvr_envs import Environment, Task
-from rlvr_envs.seeds import derive_seed
+from rlvr_envs.seeds import derive_seeds
 from rlvr_rewards import Reward, Score
 from rlvr_rewards.row import ABSENT, completion_text, turns_of
 
@@ -267,9 +269,14 @@ def new_rollout(
         seen[group] += 1
     # Which tasks other processes sample anew is not known here: there the place tells equal tasks apart.
     occurrences = {group: group for group in groups} if attempt else _occurrences(groups, task_ids, before)
+    rows = groupby(zip(groups, task_ids, samples, strict=True), key=itemgetter(0, 1))
     seeds = [
-        derive_seed(
+        seed
+        for (group, task_id), of_group in rows
+        for seed in derive_seeds(
             origin.seed,
+            "sample",
+            [sample for _, _, sample in of_group],
             stage=origin.stage,
             split="train",
             step=step,
@@ -277,9 +284,7 @@ def new_rollout(
             occurrence=occurrences[group],
             attempt=attempt,
             turn=0,
-            sample=sample,
         )
-        for task_id, group, sample in zip(task_ids, groups, samples, strict=True)
     ]
     by_text = {text: json.loads(text) for text in dict.fromkeys(example["task"] for example in inputs)}
     tasks = [by_text[example["task"]] for example in inputs]

@@ -162,7 +162,7 @@ class Scheduling(GeneratedEnvironment):
             raise UserError(f"optimal_score: {task['optimal_score']!r:.80} is given, and {plan.score} is the optimum")
 
     def _judge(self, task: Task, completion: str) -> tuple[Failure, float]:
-        events, priorities = tuple(read_events(task["events"])), tuple(task["priority_events"])
+        events, priorities = tuple(map(tuple, task["events"])), tuple(task["priority_events"])
         failure, value = _judged(completion, self.form, events, priorities)
         return failure, value / task["optimal_score"]
 
@@ -172,10 +172,12 @@ class Scheduling(GeneratedEnvironment):
 
 
 @lru_cache(maxsize=512)  # a step's completions: success and info, and rewards made of them, ask for the same
-def _judged(completion: str, form: Form, events: tuple[Event, ...], priorities: tuple[str, ...]) -> tuple[Failure, int]:
-    """What is wrong with a schedule, and its value, 0 where it is invalid."""
+def _judged(
+    completion: str, form: Form, events: tuple[tuple[str, ...], ...], priorities: tuple[str, ...]
+) -> tuple[Failure, int]:
+    """What is wrong with a schedule, and its value, 0 where it is invalid; events as a task has them."""
     answer = read_answer(completion, form)
-    failure = find_failure(answer, set(events))
+    failure = find_failure(answer, set(read_events(events)))
     return failure, 0 if answer is None or failure is not Failure.NONE else total_value(answer, priorities)
 
 
