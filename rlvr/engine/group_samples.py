@@ -126,28 +126,25 @@ def begin(state: Path, traces: Path, stage: str, made_from: Any) -> bool:
     return True
 
 
-def is_sampled(plan: GroupPlan) -> bool:
-    """Whether every batch is in the traces."""
-    return {*plan.steps} <= {shard.step for shard in shards(plan.traces, plan.origin.stage, _SPLIT)}
+def not_sampled(plan: GroupPlan) -> list[int]:
+    """The batches that are not in the traces yet."""
+    there = {shard.step for shard in shards(plan.traces, plan.origin.stage, _SPLIT)}
+    return [step for step in plan.steps if step not in there]
 
 
-def sample_groups(plan: GroupPlan, sampler: Sampler, tokenizer: Any, console: Console, label: str) -> None:
-    """Samples, scores and writes the batches that are not there yet.
+def sample_groups(
+    plan: GroupPlan, steps: Sequence[int], sampler: Sampler, tokenizer: Any, console: Console, label: str
+) -> None:
+    """Samples, scores and writes some batches, each a shard of the traces.
 
     Raises:
-        UserError: The reward fails for every completion of the first batch.
+        UserError: The reward fails for every completion of a batch.
     """
-    there = {shard.step for shard in shards(plan.traces, plan.origin.stage, _SPLIT)}
     writer = TraceWriter(plan.traces, plan.origin.stage, _SPLIT)
-    done = sum(len(plan.batch(step)) for step in plan.steps if step in there)
-    if done:
-        console.print(f"[yellow]{label}: {done} of {len(plan.tasks)} groups were sampled before[/]")
-    with progress_bar(console, f"{label}: sampling", len(plan.tasks)) as advance:
-        advance(done)
-        for step in plan.steps:
-            if step not in there:
-                writer.write(step, _sample_batch(plan, step, sampler, tokenizer))
-                advance(len(plan.batch(step)))
+    with progress_bar(console, f"{label}: sampling", sum(len(plan.batch(step)) for step in steps)) as advance:
+        for step in steps:
+            writer.write(step, _sample_batch(plan, step, sampler, tokenizer))
+            advance(len(plan.batch(step)))
 
 
 def read_groups(plan: GroupPlan) -> Iterator[list[Sampled]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlvr.pipeline.own_groups import data_file
+from rlvr.pipeline.processes import by_first
 from rlvr.pipeline.stage import StageResult
 from rlvr.replacing import write_json, write_text
 
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
 
 
 def record(run: "Run", stage: str, rows: Iterable[dict[str, Any]], numbers: dict[str, Any]) -> None:
-    """Writes what a stage learns, a JSON object a line, and numbers about it."""
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_text(data_file(run, stage), "".join(lines))
-    write_json(_numbers_file(run, stage), numbers)
+    """Writes what a stage learns, a JSON object a line, and numbers about it; of several processes the first does."""
+
+    def write() -> None:
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        write_text(data_file(run, stage), "".join(lines))
+        write_json(_numbers_file(run, stage), numbers)
+
+    by_first(write)
 
 
 def with_own_data(result: StageResult, run: "Run", stage: str) -> StageResult:

@@ -1,5 +1,7 @@
 """Groups that a stage samples from a model of its own before it learns: their settings, and how they come to be.
 
+Several processes deal the batches out among them, and all of them read what all have sampled.
+
 Not here: what is learned from them (`preference`, `rlvr.stages.rft`).
 """
 
@@ -12,9 +14,8 @@ from pydantic import Field
 
 from rlvr.config.schema import RunConfig
 from rlvr.models.room import check_budget
-from rlvr.pipeline.processes import num_processes
+from rlvr.pipeline.processes import by_first, num_processes, rank, wait
 from rlvr.pipeline.sampling import SamplingConfig, check_sampling
-from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
     from rlvr.engine.group_samples import GroupPlan, Sampled
@@ -40,19 +41,6 @@ def check_groups(config: GroupsConfig, run: RunConfig) -> None:
     """Refuses settings of sampling that cannot work here, and a budget that leaves no room for a prompt."""
     check_sampling(config)
     check_budget(config.name, config.max_new_tokens, run.model)
-
-
-def refuse_several(stage: str) -> None:
-    """Refuses several processes, of which each would sample all groups.
-
-    Raises:
-        UserError: There are several.
-    """
-    if num_processes() > 1:
-        raise UserError(
-            f"stage {stage} samples groups before it learns, which one process does so far: run it without torchrun or "
-            "accelerate launch; the same command under them goes on with the stages after it"
-        )
 
 
 def rows_at_once(config: GroupsConfig) -> int:
@@ -96,12 +84,15 @@ def groups_plan(config: GroupsConfig, run: "Run", stage: str, round_number: int 
 
 
 def begin_groups(config: GroupsConfig, run: "Run", stage: str) -> bool:
-    """Keeps what the stage has sampled before, unless it was under other settings; says whether it begins anew."""
+    """Keeps what the stage has sampled before, unless it was under other settings; says whether it begins anew.
+
+    Of several processes the first one sees to it.
+    """
     from rlvr.engine.group_samples import begin
 
     shared = run.config.model_dump(mode="json", include={"seed", "env", "reward", "model"})
     made_from = [config.model_dump(mode="json", exclude=set(config.without_effect)), shared]
-    return begin(run.folder.checkpoints / stage, run.folder.traces, stage, made_from)
+    return by_first(lambda: begin(run.folder.checkpoints / stage, run.folder.traces, stage, made_from))
 
 
 def sampled_groups(
@@ -116,14 +107,16 @@ def sampled_groups(
         opened: Gives the model that samples, asked only where there is something to sample.
         label: What the stage is called on the screen.
     """
-    from rlvr.engine.group_samples import is_sampled, read_groups
+    from rlvr.engine.group_samples import not_sampled, read_groups
 
-    if not is_sampled(plan):
-        _sample(plan, config, run, opened(), label)
+    if left := by_first(lambda: not_sampled(plan)):
+        _sample(plan, left, config, run, opened(), label)
+        wait()
     return read_groups(plan)
 
 
-def _sample(plan: "GroupPlan", config: GroupsConfig, run: "Run", start: "Start", label: str) -> None:
+def _sample(plan: "GroupPlan", steps: list[int], config: GroupsConfig, run: "Run", start: "Start", label: str) -> None:
+    """This process's share of the batches; from servers, whose weights one process sends, the first samples all."""
     import torch
 
     from rlvr.engine.group_samples import sample_groups
@@ -132,6 +125,8 @@ def _sample(plan: "GroupPlan", config: GroupsConfig, run: "Run", start: "Start",
 
     prompts = [plan.env.messages(task) for task in plan.tasks]
     check_prompts(f"stage {plan.origin.stage}", start.tokenizer, start.model, prompts, config.max_new_tokens)
+    if before := len(plan.tasks) - sum(len(plan.batch(step)) for step in steps):
+        run.console.print(f"[yellow]{label}: {before} of {len(plan.tasks)} groups were sampled before[/]")
     if torch.cuda.is_available():
         start.model.to("cuda")  # pyright: ignore[reportArgumentType]
     settings = config.sampler_settings(run.config.model.trust_remote_code)
@@ -142,9 +137,10 @@ def _sample(plan: "GroupPlan", config: GroupsConfig, run: "Run", start: "Start",
         start.tokenizer,
         lambda line: run.console.print(f"{label}: {line}", style="dim", markup=False),
     )
-    was_training = start.model.training
+    was_training, sharing = start.model.training, 1 if config.servers else num_processes()
+    share = steps[rank() :: sharing] if rank() < sharing else []
     with closing(source):
-        sample_groups(plan, source.holding(start.model.eval()), start.tokenizer, run.console, label)
+        sample_groups(plan, share, source.holding(start.model.eval()), start.tokenizer, run.console, label)
     start.model.train(was_training)
 
 

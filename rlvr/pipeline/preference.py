@@ -20,10 +20,10 @@ from rlvr.pipeline.own_groups import (
     begin_groups,
     check_groups,
     groups_plan,
-    refuse_several,
     rows_at_once,
     sampled_groups,
 )
+from rlvr.pipeline.sampling import refuse_vllm_of_one
 from rlvr.pipeline.stage import StageResult
 from rlvr.pipeline.training import TrainingConfig
 from rlvr.pipeline.training_stage import Start, TrainingStage
@@ -96,7 +96,7 @@ class PreferenceStage(TrainingStage):
     @classmethod
     def check_processes(cls, config: PreferenceConfig) -> None:
         if not config.data:
-            refuse_several(config.name)
+            refuse_vllm_of_one(config)
 
     @classmethod
     def rehearse(cls, config: PreferenceConfig, run: "Run") -> None:

@@ -69,15 +69,15 @@ def check_sampling(config: SamplingConfig) -> None:
 
 
 def refuse_vllm_of_one(config: SamplingConfig) -> None:
-    """Refuses vLLM in the process for what the first of several processes does alone: it starts in all or in none.
+    """Refuses vLLM in the process where not all of several processes sample: it starts in all or in none.
 
     Raises:
         UserError: There are several, and it is asked for.
     """
     if num_processes() > 1 and resolve(config.sampler or "torch") == "vllm":
         raise UserError(
-            f"stage {config.name}: the first of several processes does this alone, where vLLM cannot start: set "
-            'sampler = "torch" or "vllm-server", or run this stage in one process'
+            f"stage {config.name}: of several processes not all sample here, and vLLM starts in all of them or in "
+            'none: set sampler = "torch" or "vllm-server", or run this stage in one process'
         )
 
 

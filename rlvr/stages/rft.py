@@ -27,10 +27,11 @@ from rlvr.pipeline.own_groups import (
     begin_groups,
     check_groups,
     groups_plan,
-    refuse_several,
     rows_at_once,
     sampled_groups,
 )
+from rlvr.pipeline.processes import by_first, is_first
+from rlvr.pipeline.sampling import refuse_vllm_of_one
 from rlvr.pipeline.stage import StageResult
 from rlvr.pipeline.training_stage import Start
 from rlvr_rewards.errors import UserError
@@ -86,7 +87,7 @@ class RFTStage(ImitationStage):
 
     @classmethod
     def check_processes(cls, config: RFTStageConfig) -> None:
-        refuse_several(config.name)
+        refuse_vllm_of_one(config)
 
     @classmethod
     def work(cls, config: RFTStageConfig) -> str:
@@ -103,7 +104,7 @@ class RFTStage(ImitationStage):
     def run(cls, config: RFTStageConfig, run: "Run") -> StageResult:
         from rlvr.pipeline.run import start_of
 
-        if begin_groups(config, run, config.name):
+        if begin_groups(config, run, config.name) and is_first():
             shutil.rmtree(run.folder.models / config.name, ignore_errors=True)  # rounds under other settings
         start, settings = start_of(config, run.config), config.model_dump()
         result = StageResult()
@@ -112,7 +113,7 @@ class RFTStage(ImitationStage):
             this = Round(**{**settings, "start": start, "of": config.name, "number": number}).model_copy(
                 update={"name": name}
             )
-            if number == config.rounds or not (run.folder.models / name).exists():
+            if number == config.rounds or not by_first((run.folder.models / name).exists):
                 result = super().run(this, run)
         return with_own_data(result, run, config.name)
 

@@ -93,11 +93,12 @@ def test_each_completion_is_sampled_once_from_the_weights_of_its_step(runs):
     assert {shard.rank for shard in shards(runs[1] / "traces", "grpo")} == {0, 1}
 
 
-def test_an_evaluation_which_one_process_makes_alone_is_refused_in_one_line(tmp_path, monkeypatch, model_folder):
+@pytest.mark.parametrize("kind", ["evaluate", "rft", "dpo"])
+def test_what_not_all_processes_sample_for_is_refused_in_one_line(tmp_path, monkeypatch, model_folder, kind):
     file = tmp_path / "run.toml"
-    stage = '[[stage]]\nkind = "evaluate"\nsampler = "vllm"\n'
+    stage = f'[[stage]]\nkind = "{kind}"\nsampler = "vllm"\n'
     text = f'[model]\npath = "{model_folder}"\n[env]\nname = "arithmetic"\n{stage}'
     file.write_text(text)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match=r'stage evaluate: .* set sampler = "torch" or "vllm-server"'):
-        STAGES.get("evaluate").check_processes(load_config(str(file), []).stage[0])
+    with pytest.raises(UserError, match=rf'stage {kind}: .* set sampler = "torch" or "vllm-server"'):
+        STAGES.get(kind).check_processes(load_config(str(file), []).stage[0])

@@ -81,12 +81,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_model: str) -> Path:
 
 @pytest.fixture(scope="session")
 def started(folder: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the config with one process, or with several under torchrun or accelerate."""
+    """Runs a config of the folder with one process, or with several under torchrun or accelerate."""
 
     def start(
-        where: str, *arguments: str, processes: int = 1, accelerate: bool = False
+        where: str, *arguments: str, processes: int = 1, accelerate: bool = False, config: str = "run.toml"
     ) -> subprocess.CompletedProcess[str]:
-        run = ["rlvr", "run", str(folder / "run.toml"), "--run-dir", str(folder / where / "run"), *arguments]
+        run = ["rlvr", "run", str(folder / config), "--run-dir", str(folder / where / "run"), *arguments]
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         if accelerate:
             launcher = ["-m", "accelerate.commands.launch", f"--config_file={CONFIGS / 'ddp-cpu.yaml'}"]
