@@ -61,10 +61,15 @@ def completion_text(completion: Completion) -> str:
     """
     if isinstance(completion, str):
         return completion
-    if not isinstance(completion, list | Sequence) or not all(isinstance(each, dict | Mapping) for each in completion):
+    is_messages = type(completion) is list and all(type(each) is dict for each in completion)  # mostly: soon told
+    if not is_messages and not _are_messages(completion):
         raise UserError(f"a completion is text or a list of chat messages, not {repr(completion)[:80]}")
     said = [m for m in completion if m.get("role", "assistant") == "assistant"]
     return "\n".join(_content_text(m.get("content")) for m in said)
+
+
+def _are_messages(completion: Any) -> bool:
+    return isinstance(completion, Sequence) and all(isinstance(message, Mapping) for message in completion)
 
 
 def turns_of(completion: Completion) -> Sequence[Message]:

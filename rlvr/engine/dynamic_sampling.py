@@ -16,7 +16,8 @@ from itertools import chain, count, islice
 from typing import Any
 
 from rlvr.engine.examples import examples
-from rlvr.engine.rollout import Rollout, new_rollout
+from rlvr.engine.new_rollout import new_rollout
+from rlvr.engine.rollout import Rollout
 from rlvr_envs import Environment
 from rlvr_envs.seeds import derive_seed
 

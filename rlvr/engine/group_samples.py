@@ -13,7 +13,8 @@ from typing import Any
 
 from rich.console import Console
 
-from rlvr.engine.rollout import Origin, new_rollout
+from rlvr.engine.new_rollout import new_rollout
+from rlvr.engine.rollout import Origin
 from rlvr.engine.sampling import MAX_ROWS, FinishReason, Sampler, SamplingParams
 from rlvr.engine.turns import sample_episodes
 from rlvr.models.chat import prompt_ids

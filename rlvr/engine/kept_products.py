@@ -41,8 +41,9 @@ def can_keep_products(model: Any, args: Any) -> bool:
 class KeptProducts(TrainerCallback):
     """The products of all tokens sampled since the optimizer's last step; later ones are written over them.
 
-    Each token has a place, the same in all layers. There is as much memory as the first call of a step needs, where it
-    is allowed as much; what does not fit is not kept, and multiplied again.
+    Each token has a place, the same in all layers. A step has as many as its first call may need, where so much memory
+    is allowed; what does not fit is not kept, and multiplied again. So what a step keeps depends on that step alone:
+    a resumed run keeps what the undisturbed one does.
 
     Args:
         model: One for which `can_keep_products` holds.
@@ -54,22 +55,24 @@ class KeptProducts(TrainerCallback):
         self._widths = [[sum(each.out_features for each in group) for group in layer] for layer in self._groups]
         self._most = most_bytes // (4 * sum(map(sum, self._widths)))
         self._kept: list[list[Tensor]] = []
-        self._room = self._used = 0
+        self._allocated = self._room = self._used = 0
         self._now = slice(0)
         self._places_of_row: dict[tuple[int, ...], Tensor] = {}
 
-    def begin(self, count: int) -> bool:
-        """Whether there are places for so many tokens."""
-        if self._used == 0 and self._room < count <= self._most:
-            self._kept, self._room = [], count  # the memory of before is free first
-            self._kept = [[torch.empty(count, width) for width in layer] for layer in self._widths]
+    def reserve(self, count: int) -> bool:
+        """Whether there is room for so many tokens; the first call of a step takes the memory for its own."""
+        if self._used == 0:
+            if self._allocated < count <= self._most:
+                self._kept, self._allocated = [], count  # the memory of before is free first
+                self._kept = [[torch.empty(count, width) for width in layer] for layer in self._widths]
+            self._room = min(count, self._allocated)
         return self._used + count <= self._room
 
     def on_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         self._used, self._places_of_row = 0, {}
 
     def on_train_end(self, *args: Any, **kwargs: Any) -> None:
-        self._kept, self._room, self._used, self._places_of_row = [], 0, 0, {}
+        self._kept, self._allocated, self._used, self._places_of_row = [], 0, 0, {}
 
     def places(self, count: int) -> Tensor:
         """Takes places for so many tokens, which are passed through the model next."""

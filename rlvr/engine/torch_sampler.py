@@ -18,7 +18,6 @@ from torch.nn.functional import pad
 
 from rlvr.engine.attention_cache import ATTENTION_KINDS, layer_kinds, make_roomy, positions
 from rlvr.engine.drawing import distribution, draw, uniforms
-from rlvr.engine.kept_products import KeptProducts
 from rlvr.engine.sampling import MAX_ROWS, Completion, FinishReason, Request, SamplingParams
 from rlvr.engine.savings import Savings
 from rlvr.engine.shared_decoding import SharedDecoder, SharedPrompt, can_share_decoding, shared_prompt
@@ -28,6 +27,8 @@ from rlvr_rewards.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from rlvr.engine.kept_products import KeptProducts  # which loads what trains
 
 _SHRINK_BELOW = 0.75
 """Finished rows leave the batch once fewer than this share of it is still under way: dropping copies the cache."""
@@ -88,11 +89,11 @@ class TorchSampler:
         return [list(itertools.islice(completions, len(request.seeds))) for request in requests]
 
     def _keeps(self, requests: Sequence[Request], params: SamplingParams) -> bool:
-        if self.products is None or not self.shares:
+        if self.products is None or not self.shares or not requests:
             return False
         prompts = len(requests) * max(len(request.prompt_ids) for request in requests)
         rows = sum(len(request.seeds) for request in requests)
-        return self.products.begin(prompts + rows * params.max_new_tokens)
+        return self.products.reserve(prompts + rows * params.max_new_tokens)
 
     def _chunks(self, requests: Sequence[Request]) -> Iterator[list[Request]]:
         chunk: list[Request] = []
@@ -237,7 +238,7 @@ class _Batch:
             self.mask_BT, self.uniforms_BT = self.mask_BT[keep_B], self.uniforms_BT[keep_B]
         return bool(alive)
 
-    def note_places(self, products: KeptProducts, requests: Sequence[Request]) -> None:
+    def note_places(self, products: "KeptProducts", requests: Sequence[Request]) -> None:
         """Says where the products of each row are, of its prompt's tokens and its own."""
         assert self.places_BT is not None
         longest = max(len(request.prompt_ids) for request in requests)

@@ -31,8 +31,9 @@ from rlvr.engine.dynamic_sampling import Example, FreshTasks, Refilled, refill
 from rlvr.engine.failing_rewards import refuse_reward_that_always_fails, warn_of_failures
 from rlvr.engine.kept_products import KeptProducts, can_keep_products
 from rlvr.engine.left_out import why_left_out, why_replaced
+from rlvr.engine.new_rollout import new_rollout
 from rlvr.engine.objectives import objectives_of
-from rlvr.engine.rollout import Origin, Rollout, new_rollout
+from rlvr.engine.rollout import Origin, Rollout
 from rlvr.engine.sampling import Sampler, SamplingParams
 from rlvr.engine.savings import Savings
 from rlvr.engine.score_means import score_means
@@ -212,11 +213,7 @@ class GroupTrainer(GRPOTrainer):
 
     def _shared(self) -> dict[str, Any]:
         """What TRL gives its reward functions beside the columns."""
-        return {
-            "trainer_state": self.state,
-            "log_extra": self._log_completion_extra,
-            "log_metric": self._log_metric,
-        }
+        return {"trainer_state": self.state, "log_extra": self._log_completion_extra, "log_metric": self._log_metric}
 
     def _generate_single_turn(
         self, prompt_ids: list[list[int]], images: Any, multimodal_fields: Any, num_generations: int, *_: Any, **__: Any

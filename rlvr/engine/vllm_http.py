@@ -69,9 +69,14 @@ class Server:
         return self._ask("POST", path, self.answer_s, json=body)
 
     def info(self) -> ServerInfo:
-        """What it says of itself, for which it lists its machine's packages the first time; raises as `post` does."""
-        card = self._ask("GET", "/v1/models", self.answer_s)["data"][0]
-        config = self._ask("GET", "/server_info", self.answer_s, params={"config_format": "json"})["vllm_config"]
+        """What it says of itself; the first time it lists its machine's packages for it, which takes seconds.
+
+        Raises:
+            ServerAwayError: It cannot be reached, takes longer than `patience_s`, or fails.
+            UserError: It refuses what was asked for.
+        """
+        card = self._ask("GET", "/v1/models", self.patience_s)["data"][0]
+        config = self._ask("GET", "/server_info", self.patience_s, params={"config_format": "json"})["vllm_config"]
         extension = str(config["parallel_config"]["worker_extension_cls"])
         return ServerInfo(
             model=card["id"],

@@ -169,6 +169,7 @@ def _patiently(server: Server, asked: Callable[[], T], failing: str) -> T:
             return asked()
         except ServerAwayError as error:
             problem = str(error)
+            server.say(f"the vLLM server at {server.url} did not answer ({problem}): asking again")
             server.wait()
     raise OutsideError(f"the vLLM server at {server.url} {failing} ({problem}): look at its log")
 

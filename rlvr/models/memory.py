@@ -36,7 +36,8 @@ class Workload:
         reference: Whether a second, frozen copy of the model is kept (KL to it, without an adapter).
         optimizer: TRL's `optim`; names with `8bit` keep a byte a moment.
         recomputes: TRL's `gradient_checkpointing`, where it was set; otherwise the device and the model decide.
-        kept_prompts, kept_rows: Prompts and completions of a step whose products are kept for the update, on a CPU.
+        kept_prompts, kept_rows: Prompts and completions of a step whose products are kept for the update, on a CPU; at
+            most, since not of every type of model are they.
     """
 
     rows: int

@@ -165,7 +165,7 @@ def _memory_lines(stage: StageConfig, config: RunConfig, shape: ModelShape | Non
         yield f"memory: unknown without a prompt to measure ({error})"
         return
     for arithmetic in likely_arithmetic():
-        own = work if samples_itself(stage, arithmetic) else replace(work, sampled_rows=0)
+        own = work if samples_itself(stage, arithmetic) else replace(work, sampled_rows=0, kept_prompts=0, kept_rows=0)
         parts = memory_estimate(shape, own, lengths, arithmetic)
         listed = ", ".join(f"{name} {size_text(size)}" for name, size in parts.items() if size)
         yield f"memory a device, in {arithmetic}, estimated: {size_text(sum(parts.values()))} ({listed})"

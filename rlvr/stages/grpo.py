@@ -18,7 +18,7 @@ from rlvr.pipeline.grpo_tasks import check_curriculum, curriculum_of, fresh_task
 from rlvr.pipeline.processes import by_first, rank
 from rlvr.pipeline.sampling import SamplingConfig, check_sampling
 from rlvr.pipeline.trained_weights import starts_from_adapter
-from rlvr.pipeline.training import TrainingConfig, check_share
+from rlvr.pipeline.training import TrainingConfig, batch_arguments, check_share
 from rlvr.pipeline.training_stage import Start, TrainingStage
 from rlvr_rewards.errors import UserError, unknown_name
 
@@ -185,14 +185,17 @@ class GRPOStage(TrainingStage):
     def workload(cls, config: GRPOStageConfig) -> Workload:
         from rlvr.engine.sampling import MAX_ROWS
 
-        keeps = config.savings.keeps_for_update and config.sampler in (None, "torch", "auto")
+        passes, savings = batch_arguments(config), config.savings
+        rows = passes["per_device_train_batch_size"] * passes["gradient_accumulation_steps"]
+        whole = not (config.trl.get("bf16") or config.trl.get("fp16")) and passes["per_device_train_batch_size"] > 1
+        keeps = whole and savings.keeps_for_update and config.sampler in (None, "torch", "auto")
         return replace(
             super().workload(config),
-            sampled_rows=min(config.rows_per_step, MAX_ROWS),
+            sampled_rows=min(rows, MAX_ROWS),
             max_new_tokens=config.max_new_tokens,
             reference=config.keeps_reference,
-            kept_prompts=config.prompts_per_step if keeps else 0,
-            kept_rows=config.rows_per_step if keeps else 0,
+            kept_prompts=(rows // config.group_size if savings.prefill_once else rows) if keeps else 0,
+            kept_rows=rows if keeps else 0,
         )
 
     @classmethod

@@ -65,10 +65,11 @@ import os, re, signal, sys, time, urllib.request
 
 url, process, mark = sys.argv[1:]
 until = time.time() + 100
+urllib.request.urlopen(url + "/metrics")
+print("watching", flush=True)
 while time.time() < until:
     said = urllib.request.urlopen(url + "/metrics").read().decode()
     running = re.search(r"^vllm:num_requests_running\\{.*\\} ([0-9.]+)", said, re.MULTILINE)
-    print("watching", flush=True)
     if float(running[1]) > 0:
         os.killpg(int(process), signal.SIGKILL)
         open(mark, "w").write(running[1])
@@ -170,7 +171,7 @@ def test_a_server_that_dies_while_it_answers_and_comes_back_is_asked_again(
     watching.stdout.readline()  # a process that starts beside busy servers may get no core until they are done
 
     def kill_and_start_again():
-        watching.communicate()
+        assert watching.wait() == 0
         servers[0].process.wait()
         servers[0] = Serving(model_folder, tmp_path / "again.log", servers[0].port)
 

@@ -123,6 +123,27 @@ def test_where_the_rows_of_a_second_call_do_not_fit_those_of_the_first_are_looke
     same(again, looked_up)
 
 
+def test_what_a_step_keeps_does_not_depend_on_the_steps_before():
+    """Otherwise a run that was resumed would round otherwise."""
+    model = a_model("qwen3").train()
+    resumed, undisturbed = KeptProducts(model), KeptProducts(model)
+    sampled(model, undisturbed)  # a larger step
+    undisturbed.on_optimizer_step()
+    multiplied = []
+    for products in (resumed, undisturbed):
+        sampled(model, products, REQUESTS[2:])
+        refilled = sampled(model, products, REQUESTS[:1])
+        multiplied.append(learned(model, refilled, products)[2])
+    assert multiplied[0] == multiplied[1]
+
+
+def test_nothing_sampled_keeps_nothing():
+    model = a_model("qwen3")
+    sampler = TorchSampler(model, [2], pad_id=0)
+    sampler.products = KeptProducts(model)
+    assert sampler.sample([], SamplingParams(BUDGET)) == []
+
+
 def test_they_are_looked_up_until_the_optimizer_steps():
     model = a_model("qwen3").train()
     products = KeptProducts(model)

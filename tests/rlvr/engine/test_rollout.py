@@ -1,6 +1,7 @@
 """A step's rows before and after sampling: what rewards are handed of the tasks."""
 
-from rlvr.engine.rollout import Origin, new_rollout
+from rlvr.engine.new_rollout import new_rollout
+from rlvr.engine.rollout import Origin
 from rlvr_envs.seeds import canonical_json
 from rlvr_rewards import reward
 
