@@ -24,8 +24,8 @@ def make_rows(
     for index, completion in enumerate(completions):
         task = {name: values[index] for name, values in columns.items() if values[index] is not ABSENT}
         known = {"num_tokens": len(task["completion_ids"])} if "completion_ids" in task else {}
-        said = {"turns": turns_of(completion), **shared, **known, **task, "completion": completion_text(completion)}
-        rows.append(Row({**said, "task": task}, index))
+        said = {"completion": completion_text(completion), "task": task}
+        rows.append(Row({"turns": turns_of(completion), **shared, **known, **task, **said}, index))
     ahead = compute_ahead(reward, rows, lambda: _trl_arguments(completions, columns, shared))
     for row in rows:
         row.ahead = ahead
