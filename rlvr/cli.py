@@ -151,7 +151,7 @@ def _said(message: str, code: int) -> int:
 
 def _let_first_speak() -> None:
     """One of several processes of a run leaves it to the first one to say what went wrong."""
-    if os.environ.get("WORLD_SIZE", "1") != "1":
+    if os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0":
         from rlvr.pipeline.processes import let_first_speak
 
         let_first_speak()

@@ -6,7 +6,7 @@ Not here: what is learned from them (`preference`, `rlvr.stages.rft`).
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,9 +139,18 @@ def _sample(plan: "GroupPlan", steps: list[int], config: GroupsConfig, run: "Run
     )
     was_training, sharing = start.model.training, 1 if config.servers else num_processes()
     share = steps[rank() :: sharing] if rank() < sharing else []
-    with closing(source):
+    with closing(source), _saying_what_is_kept(run, label):
         sample_groups(plan, share, source.holding(start.model.eval()), start.tokenizer, run.console, label)
     start.model.train(was_training)
+
+
+@contextmanager
+def _saying_what_is_kept(run: "Run", label: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        run.console.print(f"[yellow]{label}: what was sampled in whole batches is kept; the same command goes on[/]")
+        raise
 
 
 def data_file(run: "Run", stage: str) -> Path:

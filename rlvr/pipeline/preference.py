@@ -23,6 +23,7 @@ from rlvr.pipeline.own_groups import (
     rows_at_once,
     sampled_groups,
 )
+from rlvr.pipeline.repeated import say_repeated
 from rlvr.pipeline.sampling import refuse_vllm_of_one
 from rlvr.pipeline.stage import StageResult
 from rlvr.pipeline.training import TrainingConfig
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from rlvr.pipeline.run import Run
 
 _CHECKED_PAIRS = 10
-_TOO_OFTEN = 20
-"""Passes through the pairs that call for a warning."""
 
 
 class PreferenceConfig(GroupsConfig, TrainingConfig):
@@ -129,11 +128,7 @@ class PreferenceStage(TrainingStage):
         examples = [[*pair.prompt, *side] for pair in found for side in (pair.chosen, pair.rejected)]
         check_prompts(f"stage {config.name}", start.tokenizer, start.model, examples, max_new_tokens=0)
         check_template(start.path, start.tokenizer, examples[: 2 * _CHECKED_PAIRS])
-        if (passes := config.steps * config.batch_size / len(found)) > 1:
-            seen = f"{len(found)} pair{'s' * (len(found) != 1)}, gone through {passes:,.0f} times"
-            too_often = passes > _TOO_OFTEN
-            advice = ": it will learn these by heart; sample more tasks, or take fewer steps" if too_often else ""
-            run.console.print(f"[{'yellow' if too_often else 'dim'}]{config.name}: {seen}{advice}[/]")
+        say_repeated(run.console, config.name, len(found), "pair", config.steps * config.batch_size)
         return cls.preference_trainer(config, run, start, Dataset.from_list([_columns(pair) for pair in found]))
 
     @classmethod

@@ -39,8 +39,15 @@ def rank() -> int:
 
 
 def num_processes() -> int:
-    """Of the run, over all machines."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    """Of the run, over all machines.
+
+    Raises:
+        UserError: `WORLD_SIZE` is no number of processes.
+    """
+    text = os.environ.get("WORLD_SIZE", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"WORLD_SIZE={text} is no number of processes: unset it, or let torchrun set it")
+    return int(text)
 
 
 def num_local_processes() -> int:

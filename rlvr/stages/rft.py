@@ -31,6 +31,7 @@ from rlvr.pipeline.own_groups import (
     sampled_groups,
 )
 from rlvr.pipeline.processes import by_first, is_first
+from rlvr.pipeline.repeated import say_repeated
 from rlvr.pipeline.sampling import refuse_vllm_of_one
 from rlvr.pipeline.stage import StageResult
 from rlvr.pipeline.training_stage import Start
@@ -84,6 +85,7 @@ class RFTStage(ImitationStage):
         check_groups(config, run)
         if config.learn == "assistant":
             raise UserError(f'stage {config.name}: a sample is one turn: write learn = "completion" (or "all")')
+        _check_reachable(config, run)
 
     @classmethod
     def check_processes(cls, config: RFTStageConfig) -> None:
@@ -131,13 +133,29 @@ class RFTStage(ImitationStage):
         said = ", ".join(f"{verdict.replace('_', ' ')} {counts[verdict]}" for verdict in Verdict if counts[verdict])
         run.console.print(f"[dim]{label}: {said}[/]")
         if not kept:
+            change = "set" if config.min_reward is None else "lower"
             raise UserError(
                 f"stage {config.of}: none of {len(samples)} completions can be learned ({said}): train longer before, "
-                "give easier tasks, a larger group_size or max_new_tokens, or set min_reward"
+                f"give easier tasks, a larger group_size or max_new_tokens, or {change} min_reward"
             )
+        say_repeated(run.console, label, len(kept), "sample", config.steps * config.batch_size)
         _record(run, config, kept, counts)
         examples = [Example(f"task {s.task_id}", (*s.prompt, *s.said), len(s.prompt)) for s in kept]
         return Examples([examples], [None], len(examples))
+
+
+def _check_reachable(config: RFTStageConfig, run: RunConfig) -> None:
+    from rlvr.pipeline.run import environment_of, reward_of
+    from rlvr.pipeline.stage_reward import in_stage
+
+    if config.min_reward is None:
+        return
+    most = reward_of(in_stage(config, run), environment_of(run)).max
+    if config.min_reward > most:
+        raise UserError(
+            f"stage {config.name}: min_reward {config.min_reward:g} is above {most:g}, the most that a completion can "
+            "earn: lower it"
+        )
 
 
 def _name(stage: str, number: int) -> str:

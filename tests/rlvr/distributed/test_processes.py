@@ -102,3 +102,12 @@ def test_what_does_not_fit_the_processes_is_refused_with_numbers_that_do(
     monkeypatch.setenv("WORLD_SIZE", str(processes))
     with pytest.raises(UserError, match=refusal):
         check(load_config(str(file), []))
+
+
+@pytest.mark.parametrize("number", ["two", "0", "-1"])
+def test_a_world_size_that_is_no_number_of_processes_is_one_line(monkeypatch, capsys, number):
+    monkeypatch.setenv("WORLD_SIZE", number)
+    assert main(["run", "quickstart", "--check"]) == 2
+    assert capsys.readouterr().err == (
+        f"rlvr: WORLD_SIZE={number} is no number of processes: unset it, or let torchrun set it\n"
+    )

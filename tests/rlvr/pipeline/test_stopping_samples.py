@@ -79,7 +79,7 @@ def test_ctrl_c_while_sampling_keeps_whole_batches(samples, whole, said):
     samples.fate(BATCH + 2, "SIGINT")
     assert samples.run() == 130
     assert rows(samples, "dpo") == whole["dpo"][:BATCH]
-    said()
+    assert "dpo: what was sampled in whole batches is kept; the same command goes on" in said()
     assert samples.run() == 0
     assert "dpo: 2 of 6 groups were sampled before" in said()
     assert rows(samples, "dpo") == whole["dpo"]
@@ -98,6 +98,17 @@ def test_a_second_round_goes_on_without_the_first_being_trained_again(samples, w
     assert rows(samples, "rft") == whole["rft"]
     assert samples.metric_steps("rft/round-1") == [1, 2, 3] and samples.metric_steps("rft") == [1, 2, 3]
     assert is_finished(samples)
+
+
+def test_a_min_reward_that_nothing_can_earn_is_refused_before_anything_is_sampled(samples, said):
+    assert samples.run("stage.rft.min_reward=1.5") == 2
+    assert "stage rft: min_reward 1.5 is above 1, the most that a completion can earn: lower it" in said()
+    assert not samples.run_dir.exists()
+
+
+def test_learning_few_samples_again_and_again_is_said(samples, said):
+    assert samples.run("stage.dpo.steps=1", "stage.rft.rounds=1", "stage.rft.steps=90") == 0
+    assert "gone through" in said().partition("rft: kept")[2]
 
 
 def test_other_settings_begin_the_sampling_anew(samples, said):
