@@ -195,7 +195,7 @@ def _gpu_options(settings: EngineSettings) -> dict[str, Any]:
 
 
 def _cpu_options(model: Any, settings: EngineSettings) -> dict[str, Any]:
-    """vLLM on a CPU is loaded within seconds where nothing is compiled, which for small models costs no speed."""
+    """Nothing is compiled: vLLM loads within seconds, not half a minute, and a model of 10M samples 0.75 as fast."""
     return {
         "enforce_eager": True,
         "kv_cache_memory_bytes": kv_cache_on_cpu(model.config, model.dtype.itemsize, settings.max_length),

@@ -22,8 +22,10 @@ from rlvr.pipeline.space import size_text
 from rlvr.stages import STAGES
 
 ClosingRow = dict[str, Any]
-"""stage, kind, metric, mean, ci_low, ci_high, before, difference, difference_low, difference_high, tokens, seconds,
-peak_memory (bytes by device); what a stage has not is `None`."""
+"""stage, kind, metric, mean, ci_low, ci_high, n (tasks), before, difference, difference_low, difference_high, tokens,
+seconds, peak_memory (bytes by device); what a stage has not is `None`."""
+
+_SCORE = ("mean", "ci_low", "ci_high", "n")
 
 
 def closing_rows(config: RunConfig, folder: RunFolder) -> list[ClosingRow]:
@@ -37,7 +39,7 @@ def closing_rows(config: RunConfig, folder: RunFolder) -> list[ClosingRow]:
         row: ClosingRow = {
             "stage": name,
             "kind": entry.get("kind"),
-            **dict.fromkeys(("metric", "mean", "ci_low", "ci_high")),
+            **dict.fromkeys(("metric", *_SCORE)),
             **dict.fromkeys(("before", "difference", "difference_low", "difference_high")),
             "tokens": entry.get("tokens"),
             "seconds": entry.get("seconds"),
@@ -45,7 +47,7 @@ def closing_rows(config: RunConfig, folder: RunFolder) -> list[ClosingRow]:
         }
         policy = (name, splits.get(name, ""))
         if found := _find(results, policy, metric):
-            row |= {"metric": metric} | {key: found[key] for key in ("mean", "ci_low", "ci_high")}
+            row |= {"metric": metric} | {key: found[key] for key in _SCORE}
             row |= _change(policy, made_from, metric, results, folder.path / "traces", config.seed)
         rows.append(row)
     return rows
@@ -70,8 +72,20 @@ def show_closing(console: Console, rows: Sequence[ClosingRow]) -> None:
             _duration(row["seconds"]),
             size_text(peak.get("gpu", peak["cpu"])) if peak else "",
         )
-    console.print(Text(f"the run, stage by stage{f': {metric}' if metric else ''}", style="bold"))
+    console.print(Text("the run, stage by stage" + (f": {metric}{_tasks(rows)}" if metric else ""), style="bold"))
     console.print(table)
+
+
+def _tasks(rows: Sequence[ClosingRow]) -> str:
+    """Of how many tasks the means are; where they differ, by stages: ` on 40 tasks (sft, dpo), on 500 (file)`."""
+    stages: dict[int, list[str]] = {}
+    for row in rows:
+        if row["n"] is not None:
+            stages.setdefault(row["n"], []).append(row["stage"])
+    found = [f" on {n:,}{'' if number else ' tasks'}" for number, n in enumerate(stages)]
+    if len(found) == 1:
+        return found[0]
+    return ",".join(f"{on} ({', '.join(names)})" for on, names in zip(found, stages.values(), strict=True))
 
 
 def _metric(config: RunConfig) -> str:

@@ -175,9 +175,11 @@ def _run_stages(run: Run) -> None:
     rows = closing_rows(config, folder)
     folder.record_table(rows)
     show_closing(console, rows)
+    minutes = f"{(time.time() - started) / 60:.1f} minutes"
+    is_whole = all(each.action in (Action.RUN, Action.RERUN) for each in planned)
     console.print(
-        f"{folder.path}: done in {(time.time() - started) / 60:.1f} minutes; float32 1024³ matrix products ran at "
-        f"{matmul_gflops():.0f} GFLOP/s on this machine just now"
+        f"{folder.path}: done {f'in {minutes}' if is_whole else f'({minutes} since it was started again)'}; float32 "
+        f"1024³ matrix products ran at {matmul_gflops():.0f} GFLOP/s on this machine just now"
     )
 
 

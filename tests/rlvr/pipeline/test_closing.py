@@ -17,6 +17,7 @@ ROW = {
     "mean": 0.5,
     "ci_low": 0.4,
     "ci_high": 0.6,
+    "n": 500,
     "before": "sft",
     "difference": -0.25,
     "difference_low": -0.35,
@@ -72,6 +73,9 @@ def test_stages_that_are_evaluated_apart_are_compared_all_the_same(workshop, sai
     assert rows["grpo"]["difference"] == pytest.approx(rows["grpo"]["mean"] - rows["sft"]["mean"])
     printed = said()
     assert "the run, stage by stage" in printed and "Δ before" in printed
+    assert "done in " in printed
+    assert workshop.run() == 0
+    assert " since it was started again); float32" in said()
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -80,8 +84,16 @@ def test_no_number_of_the_table_is_cut(width):
     show_closing(Console(file=out, width=width, color_system=None), [ROW, {**ROW, "stage": "sft", "tokens": None}])
     printed = out.getvalue()
     assert "\n".join(printed.splitlines()).count("…") == 4
+    assert "optimum_ratio on 500 tasks\n" in printed
     for cell in ("0.500", "0.400…0.600", "-0.250", "-0.350…-0.150", "12.3 M", "60.0 min", "60.0 GiB"):
         assert cell in printed
+
+
+def test_scores_of_other_tasks_are_told_apart():
+    out = io.StringIO()
+    rows = [{**ROW, "stage": "sft"}, {**ROW, "stage": "grpo"}, {**ROW, "stage": "grpo-Q8_0", "n": 40}]
+    show_closing(Console(file=out, width=100, color_system=None), [*rows, {**ROW, "stage": "export", "n": None}])
+    assert "optimum_ratio on 500 tasks (sft, grpo), on 40 (grpo-Q8_0)\n" in out.getvalue()
 
 
 def test_tokens_are_counted_over_tries():
