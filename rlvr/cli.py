@@ -153,8 +153,10 @@ def _let_first_speak() -> None:
     """One of several processes of a run leaves it to the first one to say what went wrong."""
     if os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0":
         from rlvr.pipeline.processes import let_first_speak
+        from rlvr_rewards.errors import UserError
 
-        let_first_speak()
+        with contextlib.suppress(UserError):  # that a number of a process is none, which is being said
+            let_first_speak()
 
 
 def _silence_stdout() -> None:

@@ -26,13 +26,12 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from rlvr.config.schema import Section
+from rlvr.engine.examples import Example
 from rlvr_envs import Environment
 from rlvr_envs.mixed import Mixed
 from rlvr_envs.seeds import derive_random
 from rlvr_rewards.errors import UserError
 
-Example = dict[str, Any]
-"""A row of the dataset: `prompt`, `task` (JSON text) and `task_id`."""
 Passed = tuple[str, int, int]
 """Of one group: the id of its task, how many of its completions succeeded, and of how many that is known."""
 

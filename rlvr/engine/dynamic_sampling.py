@@ -12,17 +12,11 @@ Departures from the paper:
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, count, islice
-from typing import Any
+from itertools import islice
 
-from rlvr.engine.examples import examples
+from rlvr.engine.examples import Example
 from rlvr.engine.new_rollout import new_rollout
 from rlvr.engine.rollout import Rollout
-from rlvr_envs import Environment
-from rlvr_envs.seeds import derive_seed
-
-Example = dict[str, Any]
-"""A row of the dataset: `prompt`, `task` (JSON text) and `task_id`."""
 
 
 class FreshTasks:
@@ -42,21 +36,13 @@ class FreshTasks:
         self._first = process * self._share
 
     def of_step(self, step: int) -> Iterator[Example]:
-        """Those of a step, made as they are asked for."""
-        again = chain.from_iterable(self._stream(step) for _ in count())
-        return islice(again, self._first, self._first + self._share)
+        """Those of a step, made as they are asked for; none where its stream has none."""
+        return islice(self._again_and_again(step), self._first, self._first + self._share)
 
-
-def fresh_tasks(env: Environment, seed: int, per_step: int, share: tuple[int, int]) -> FreshTasks | None:
-    """An environment's training tasks, drawn anew: some may be among those of the dataset too; `None` for none a step.
-
-    Args:
-        env: Of the tasks.
-        seed: Of their order.
-        per_step: Of a step, over all processes.
-        share: The number of this process, and of how many.
-    """
-    return FreshTasks(lambda step: examples(env, derive_seed(seed, step=step)), per_step, share) if per_step else None
+    def _again_and_again(self, step: int) -> Iterator[Example]:
+        while (first := next(stream := self._stream(step), None)) is not None:
+            yield first
+            yield from stream
 
 
 @dataclass

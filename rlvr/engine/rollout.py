@@ -127,14 +127,16 @@ class Rollout:
         found = {group: function(task) for group, task in dict(zip(self.groups, self.tasks, strict=True)).items()}
         return [found[group] for group in self.groups]
 
-    def turn_means(self) -> dict[str, float]:
-        """What is logged of episodes: the model's turns, and the share whose turns or tokens ended before they did."""
+    def turn_values(self) -> dict[str, list[float]]:
+        """What is logged of each episode: the model's turns, and whether turns or tokens ended before it did."""
         episodes = [completion for completion in self.completions if completion.turns]
         if not episodes:
             return {}
-        turns = sum(turn.is_own for completion in episodes for turn in completion.turns)
-        cut = sum(completion.finish_reason in (FinishReason.TURNS, FinishReason.LENGTH) for completion in episodes)
-        return {"turns": turns / len(episodes), "turns/cut_short": cut / len(episodes)}
+        cut_short = (FinishReason.TURNS, FinishReason.LENGTH)
+        return {
+            "turns": [sum(turn.is_own for turn in episode.turns) for episode in episodes],
+            "turns/cut_short": [episode.finish_reason in cut_short for episode in episodes],
+        }
 
     def without_variance(self) -> set[int]:
         """The groups whose scored completions all earned the same, in TRL's float32: each has an advantage of 0.

@@ -36,7 +36,7 @@ from rlvr.engine.objectives import objectives_of
 from rlvr.engine.rollout import Origin, Rollout
 from rlvr.engine.sampling import Sampler, SamplingParams
 from rlvr.engine.savings import Savings
-from rlvr.engine.score_means import score_means
+from rlvr.engine.score_values import score_values
 from rlvr.engine.sharded import held_whole, is_sharded
 from rlvr.engine.torch_sampler import TorchSampler
 from rlvr.engine.traces_beside import TracesBeside
@@ -168,10 +168,10 @@ class GroupTrainer(GRPOTrainer):
             rewards = [score.reward for score in found.rollout.scores if score.reward is not None]
             found = refill(found.inputs, found.rollout, fresh, sample_and_score)
         self._pending_extra_logs.clear()  # TRL wants a value for each row that is left
-        self._log_metric("dynamic_sampling/extra_groups", found.num_extra)
+        extra = found.num_extra * self.accelerator.num_processes  # of which the mean over processes is taken: the sum
+        self._log_metric("dynamic_sampling/extra_groups", extra)
         self._log_metric("dynamic_sampling/replaced", found.share_replaced)
-        if rewards:
-            self._log_metric("dynamic_sampling/first_reward", sum(rewards) / len(rewards))
+        self._log_values({"dynamic_sampling/first_reward": rewards} if rewards else {})
         return found
 
     def _write_traces(self, found: Refilled, output: dict[str, Any]) -> None:
@@ -201,8 +201,9 @@ class GroupTrainer(GRPOTrainer):
         requests, tasks = rollout.requests(prompt_ids), rollout.asked()
         groups = sample_episodes(sampler, requests, self.params, self.env, tasks, self.processing_class)
         rollout.take(groups, prompt_ids, self.processing_class)
-        for name, value in (getattr(sampler, "metrics", {}) | rollout.turn_means()).items():
+        for name, value in getattr(sampler, "metrics", {}).items():
             self._log_metric(name, value)
+        self._log_values(rollout.turn_values())
 
     def _episodes(self, prompts: list[Any], _: Any) -> dict[str, Any]:
         """TRL's `rollout_func`: episodes, with a mask of the model's own tokens (1) and of replies (0)."""
@@ -210,6 +211,11 @@ class GroupTrainer(GRPOTrainer):
         completion_ids, logprobs = self._generate_single_turn(prompt_ids, None, {}, int(self.num_generations or 0))
         own = [list(map(int, completion.own)) for completion in self._require_rollout().completions]
         return {"prompt_ids": prompt_ids, "completion_ids": completion_ids, "logprobs": logprobs, "env_mask": own}
+
+    def _log_values(self, values: dict[str, list[float]]) -> None:
+        """Logs means over the values of all processes, which need not have as many."""
+        for name, each in values.items():
+            self._pending_metrics[name].extend(each)
 
     def _shared(self) -> dict[str, Any]:
         """What TRL gives its reward functions beside the columns."""
@@ -238,8 +244,7 @@ class GroupTrainer(GRPOTrainer):
         processes = self.accelerator.num_processes
         self._failed_before = refuse_reward_that_always_fails(rollout, self._failed_before, processes)
         self._warned = self._warned or warn_of_failures(rollout, self.warn)
-        for name, mean in score_means(rollout, self.env).items():
-            self._log_metric(name, mean)
+        self._log_values(score_values(rollout, self.env))
         rewards_NK = torch.tensor(
             [[torch.nan if value is None else value for value in earned] for earned in rollout.earned()],
             device=self.accelerator.device,

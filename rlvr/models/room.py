@@ -76,6 +76,12 @@ def check_budget(stage: str, max_new_tokens: int, config: ModelConfig) -> None:
         )
 
 
+def fits(tokenizer: Any, model: Any, messages: Sequence[Message], max_new_tokens: int) -> bool:
+    """Whether a prompt and its completion fit into the model's context."""
+    context = _context(model)
+    return context is None or len(prompt_ids(tokenizer, messages)) + max_new_tokens <= context
+
+
 def check_prompts(
     who: str, tokenizer: Any, model: Any, prompts: Iterable[Sequence[Message]], max_new_tokens: int
 ) -> None:
@@ -93,7 +99,7 @@ def check_prompts(
     Raises:
         UserError: The longest does not fit; the message says by how much.
     """
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    context = _context(model)
     if context is None:
         return
     longest = sorted(prompts, key=lambda messages: -sum(len(m["content"]) for m in messages))[:_LONGEST_PROMPTS]
@@ -127,3 +133,7 @@ def check_chat_template(config: ModelConfig) -> None:
 
 def _context_of(config: ModelConfig) -> str:
     return "model.scratch.context_length" if config.path == SCRATCH else f"the context of {config.path}"
+
+
+def _context(model: Any) -> int | None:
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)

@@ -151,7 +151,7 @@ class DivergenceGuard(TrainerCallback):
         model: torch.nn.Module | None = None,
         **_: Any,
     ) -> None:
-        if control.should_save and model is not None and not _finite(model):
+        if control.should_save and model is not None and agreed(int(not _finite(model))):  # of shards, each has its own
             self._stop("a weight", state)
 
     def on_log(

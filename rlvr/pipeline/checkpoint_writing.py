@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 
 from rlvr.pipeline.checkpoints import UNFINISHED, Record, prune, publish, sweep, unfinished
 from rlvr.pipeline.continuation import Continuation
@@ -52,8 +53,20 @@ class CheckpointWriter(TrainerCallback):
 
     def _name_the_best(self, state: TrainerState) -> None:
         """Where the trainer finds the best one again, with `trl.load_best_model_at_end`: it knows where it wrote it."""
-        best = self.folder / f"checkpoint-{state.best_global_step}"
-        state.best_model_checkpoint = str(best) if state.best_global_step and best.exists() else None
+        best = _best(self.folder, state)
+        state.best_model_checkpoint = str(best) if best else None
+
+
+def final_checkpoint(last: Path, args: TrainingArguments) -> Path:
+    """Whose weights a stage ends with: those of its last step, or with `trl.load_best_model_at_end` of the best one."""
+    if not args.load_best_model_at_end:
+        return last
+    return _best(last.parent, TrainerState.load_from_json(str(last / TRAINER_STATE_NAME))) or last
+
+
+def _best(folder: Path, state: TrainerState) -> Path | None:
+    best = folder / f"checkpoint-{state.best_global_step}"
+    return best if state.best_global_step and best.exists() else None
 
 
 @contextmanager

@@ -23,19 +23,15 @@ Record = dict[str, Any]
 """What a checkpoint says of itself: `files`, each with `bytes` and `sha256`, and what `seal` was given."""
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The latest whole checkpoint, by its checksums; removes nothing."""
-    return next((path for path in checkpoints(folder) if damage(path) is None), None)
-
-
 def last_step(folder: Path) -> int:
     """The step of the latest checkpoint that has all of its files, 0 where there is none; reads none of them."""
     return next((step_of(path) for path in checkpoints(folder) if missing(path) is None), 0)
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """All of a stage, the latest first, whole or not."""
-    return sorted(folder.glob("checkpoint-*"), key=step_of, reverse=True)
+    """All of a stage, the latest first, whole or not; what has another name, such as one moved away, is none."""
+    found = (path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdecimal())
+    return sorted(found, key=step_of, reverse=True)
 
 
 def step_of(checkpoint: Path) -> int:

@@ -13,14 +13,16 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from rlvr.config.schema import RunConfig
+from rlvr.failure import WorkError
 from rlvr_envs.seeds import content_id
 from rlvr_rewards.errors import UserError
 
@@ -29,13 +31,19 @@ T = TypeVar("T")
 _PATIENCE = timedelta(days=30)
 """How long a process waits for the first one; a dead one is noticed at once."""
 _LIBRARIES = ("rlvr", "torch", "transformers", "trl", "accelerate", "peft")
+_OF_THE_LAUNCHER = ("RANK", "MASTER_ADDR", "MASTER_PORT")
 _SPOKEN_FOR_S = 3.0
+_LOOK_S = 0.05
 _ended = threading.Event()
 
 
 def rank() -> int:
-    """The number of this process, from 0, over all machines."""
-    return int(os.environ.get("RANK", "0")) if num_processes() > 1 else 0
+    """The number of this process, from 0, over all machines.
+
+    Raises:
+        UserError: `RANK` is not one.
+    """
+    return _number("RANK", 0) if num_processes() > 1 else 0
 
 
 def num_processes() -> int:
@@ -44,15 +52,24 @@ def num_processes() -> int:
     Raises:
         UserError: `WORLD_SIZE` is no number of processes.
     """
-    text = os.environ.get("WORLD_SIZE", "1")
-    if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"WORLD_SIZE={text} is no number of processes: unset it, or let torchrun set it")
-    return int(text)
+    return _number("WORLD_SIZE", 1, least=1)
 
 
 def num_local_processes() -> int:
-    """Of the run, on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if num_processes() > 1 else 1
+    """Of the run, on this machine.
+
+    Raises:
+        UserError: `LOCAL_WORLD_SIZE` is no number of processes.
+    """
+    return _number("LOCAL_WORLD_SIZE", 1, least=1) if num_processes() > 1 else 1
+
+
+def _number(name: str, default: int, least: int = 0) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal() or int(text) < least:
+        what = "number of processes" if least else "number of a process"
+        raise UserError(f"{name}={text} is no {what}: unset it, or let torchrun set it")
+    return int(text)
 
 
 def is_first() -> bool:
@@ -65,11 +82,16 @@ def connected(config: RunConfig) -> Iterator[None]:
     """Connects the processes of a run, and lets go of them at the end.
 
     Raises:
-        UserError: They were not started with the same config, or not with the same versions.
+        UserError: They were not started with the same config, or not with the same versions, or by no launcher.
     """
     if num_processes() == 1:
         yield
         return
+    if missing := [name for name in _OF_THE_LAUNCHER if name not in os.environ]:
+        raise UserError(
+            f"WORLD_SIZE={num_processes()} is set and {missing[0]} is not: start the run with torchrun or accelerate "
+            "launch, or unset WORLD_SIZE"
+        )
     import torch
     from accelerate import PartialState
 
@@ -93,8 +115,22 @@ def told(value: T | None = None) -> T:
 
 
 def by_first(work: Callable[[], T]) -> T:
-    """What the first process's work gives, in every process; the others wait."""
-    return told(work() if is_first() else None)
+    """What the first process's work gives, in every process; the others wait.
+
+    Raises:
+        UserError: The work did, in every process: none waits for what does not come.
+        WorkError: Likewise.
+    """
+    found: tuple[T | None, UserError | WorkError | None] = None, None
+    if is_first():
+        try:
+            found = work(), None
+        except (UserError, WorkError) as error:
+            found = None, error
+    value, error = told(found)
+    if error is not None:
+        raise error
+    return cast("T", value)
 
 
 @contextmanager
@@ -113,6 +149,18 @@ def wait() -> None:
         import torch.distributed as dist
 
         dist.barrier(group=_waiting())
+
+
+def all_come(seconds: float) -> bool:
+    """Whether every process comes here within so many seconds; those that do not are somewhere else."""
+    if num_processes() == 1:
+        return True
+    import torch.distributed as dist
+
+    until, barrier = time.monotonic() + seconds, dist.barrier(group=_waiting(), async_op=True)
+    while not barrier.is_completed() and time.monotonic() < until:
+        time.sleep(_LOOK_S)
+    return barrier.is_completed() and barrier.is_success()
 
 
 def agreed(number: int | None) -> int | None:

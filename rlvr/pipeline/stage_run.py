@@ -15,7 +15,7 @@ import rlvr
 from rlvr.config.schema import StageConfig
 from rlvr.failure import WorkError
 from rlvr.models.shape import shape_of
-from rlvr.pipeline.checkpoints import last_step
+from rlvr.pipeline.checkpoints import checkpoints, last_step
 from rlvr.pipeline.disk import disk_problem
 from rlvr.pipeline.folder import read_entries
 from rlvr.pipeline.inputs import Entry, config_hash, hash_of, input_hashes, settings_of
@@ -118,7 +118,7 @@ def _refuse_full_disk(stage: StageConfig, run: "Run") -> None:
     base = run.config.model.model_copy(update={"path": run.model_before(stage)})
     shape = shape_of(base)
     if shape and (written := written_by(stage, shape)):
-        there = sum(1 for _ in (run.folder.checkpoints / stage.name).glob("checkpoint-*")) * written.checkpoint
+        there = len(checkpoints(run.folder.checkpoints / stage.name)) * written.checkpoint
         require_space(run.folder.path, max(0, written.most - there), f"stage {stage.name} writes {written}")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rlvr.config.schema import RunConfig
+from rlvr.failure import WorkError
 from rlvr.models.adapters import peft_config
 from rlvr.models.memory import Workload
 from rlvr.pipeline.checkpoints import step_of
@@ -173,7 +174,7 @@ def _train(
         SpeedCallback,
         StopRequest,
     )
-    from rlvr.pipeline.checkpoint_writing import CheckpointWriter, swept
+    from rlvr.pipeline.checkpoint_writing import CheckpointWriter, final_checkpoint, swept
     from rlvr.pipeline.continuation import Continuation
     from rlvr.pipeline.metrics import Metrics
     from rlvr.pipeline.progress import ProgressCallback
@@ -199,14 +200,16 @@ def _train(
     with asked, closing(progress), swept(writer.folder), rescued(trainer):
         if start.step < config.steps or trainer.is_fsdp_enabled:
             trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
-        else:  # killed between the last step and the model; in a broken epoch transformers would train one step more
-            trainer._load_from_checkpoint(str(start.checkpoint))
+        elif start.checkpoint:  # stopped before the model was saved; in a broken epoch transformers would train on
+            trainer._load_from_checkpoint(str(final_checkpoint(start.checkpoint, start.args)))
             for line in read_lines(run.folder.path / "metrics.jsonl", config.name):
                 progress.recall(line)
     if stop.signal_number is not None:
         saved = f"{config.name}: a checkpoint of step {trainer.state.global_step} is saved; the same command goes on"
         run.console.print(f"[yellow]{saved}[/]")
     stop.raise_if_requested()
+    if (step := max(trainer.state.global_step, start.step)) < config.steps:
+        raise WorkError(f"stage {config.name}: training ended after {step} of {config.steps} steps, with no word why")
     return progress.last
 
 

@@ -8,13 +8,14 @@ from pydantic import Field
 from rlvr.config.schema import RunConfig
 from rlvr.engine.algorithms import ALGORITHMS, Algorithm
 from rlvr.engine.curriculum import CurriculumSettings
+from rlvr.engine.examples import Example
 from rlvr.engine.samplers import resolve
 from rlvr.engine.sampling import SamplingParams
 from rlvr.engine.savings import OF_TORCH_SAMPLER, Savings
 from rlvr.models.memory import Workload
 from rlvr.models.room import check_budget
 from rlvr.pipeline.grpo_settings import check_trls_settings
-from rlvr.pipeline.grpo_tasks import check_curriculum, curriculum_of, fresh_tasks_of, training_tasks
+from rlvr.pipeline.grpo_tasks import check_curriculum, curriculum_of, fresh_tasks_of, tasks_of_all_steps
 from rlvr.pipeline.processes import by_first, rank
 from rlvr.pipeline.sampling import SamplingConfig, check_sampling
 from rlvr.pipeline.trained_weights import starts_from_adapter
@@ -53,6 +54,7 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
         "max_completion_length": "max_new_tokens",
         "temperature": "temperature",
         "generation_batch_size": "prompts_per_step and group_size",
+        "reward_weights": "weights in [reward] expression",
         "use_vllm": 'sampler = "vllm"',
         "vllm_mode": 'sampler = "vllm" or "vllm-server"',
         "vllm_server_base_url": "servers",
@@ -82,6 +84,12 @@ class GRPOStageConfig(SamplingConfig, TrainingConfig):
     @property
     def rows_per_step(self) -> int:
         return self.prompts_per_step * self.group_size
+
+    @property
+    def prompts_per_sampling(self) -> int:
+        """Groups sampled at once: those of one step, or of as many as `trl.steps_per_generation` says."""
+        passes = batch_arguments(self)["gradient_accumulation_steps"]
+        return self.prompts_per_step * self.trl.get("steps_per_generation", passes) // passes
 
     @property
     def portion(self) -> tuple[str, int]:
@@ -212,10 +220,10 @@ class GRPOStage(TrainingStage):
         from rlvr.engine.rollout import Origin
         from rlvr.engine.samplers import biases
         from rlvr.engine.trainer import GroupTrainer
-        from rlvr.models.room import check_prompts
+        from rlvr.models.room import check_prompts, fits
         from rlvr.traces.store import TraceWriter
 
-        tasks = training_tasks(config, run)
+        tasks = tasks_of_all_steps(config, run)
         check_prompts(f"stage {config.name}", start.tokenizer, start.model, tasks["prompt"], config.max_new_tokens)
         params = config.sampling_params(start.args)
         if found := biases(params):
@@ -231,6 +239,10 @@ class GRPOStage(TrainingStage):
         traces = TraceWriter(run.folder.traces, config.name, "train", rank())
         by_first(lambda: traces.drop_after(start.step))
         curriculum = curriculum_of(config, run, tasks)
+
+        def has_room(example: Example) -> bool:
+            return fits(start.tokenizer, start.model, example["prompt"], config.max_new_tokens)
+
         return GroupTrainer(
             env=run.env,
             reward=run.reward,
@@ -241,7 +253,7 @@ class GRPOStage(TrainingStage):
             savings=config.savings,
             score_beside=config.score_beside,
             warn=lambda line: run.console.print(f"[yellow]{config.name}: {escape(line)}[/]"),
-            fresh_tasks=fresh_tasks_of(config, run, curriculum),
+            fresh_tasks=fresh_tasks_of(config, run, curriculum, has_room),
             curriculum=curriculum,
             **start.arguments(config, tasks),
         )

@@ -31,6 +31,8 @@ steps = 1
 prompts_per_step = 4
 group_size = 4
 max_new_tokens = 12
+[stage.trl]
+warmup_steps = 0
 [[stage]]
 kind = "grpo"
 name = "three"
@@ -65,7 +67,7 @@ def fateful(completion: str) -> float:
         rank, call, what = FATE.read_text().split()
         if os.environ.get("RANK", "0") == rank and calls == int(call):
             FATE.unlink()
-            os.kill(os.getpid() if what == "KILL" else os.getppid(), getattr(signal, f"SIG{what}"))
+            os.kill(os.getpid() if what in ("KILL", "USR1") else os.getppid(), getattr(signal, f"SIG{what}"))
     return sum(completion.encode()) % 97 / 97
 """
 

@@ -104,6 +104,21 @@ def test_what_does_not_fit_the_processes_is_refused_with_numbers_that_do(
         check(load_config(str(file), []))
 
 
+def test_a_run_of_several_processes_that_no_launcher_started_is_one_line(tmp_path, monkeypatch, capsys, tiny_model):
+    file = tmp_path / "run.toml"
+    file.write_text(tiny_model + GRPO.replace("KIND", "grpo"))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["run", str(file), "--run-dir", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err == (
+        "rlvr: WORLD_SIZE=2 is set and RANK is not: start the run with torchrun or accelerate launch, or unset "
+        "WORLD_SIZE\n"
+    )
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setenv("RANK", "one")
+    assert main(["run", str(file), "--run-dir", str(tmp_path / "run")]) == 2
+    assert "rlvr: RANK=one is no number of a process: unset it, or let torchrun set it\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("number", ["two", "0", "-1"])
 def test_a_world_size_that_is_no_number_of_processes_is_one_line(monkeypatch, capsys, number):
     monkeypatch.setenv("WORLD_SIZE", number)

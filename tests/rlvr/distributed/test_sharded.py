@@ -95,6 +95,19 @@ with held_whole(other):
         torch.testing.assert_close(mine.data, weight.data, atol=1e-5, rtol=0)
 if rank == 0:
     print("same: loaded")
+
+# Weights that are no numbers in the shard of one process stop all of them before a checkpoint.
+from transformers import TrainerControl, TrainerState
+
+from rlvr.failure import WorkError
+from rlvr.pipeline.callbacks import DivergenceGuard
+
+if rank == 1:
+    sharded.model.norm.weight.to_local().fill_(torch.nan)
+try:
+    DivergenceGuard("grpo").on_step_end(None, TrainerState(), TrainerControl(should_save=True), model=sharded)
+except WorkError:
+    print("same: stopped", flush=True)
 dist.destroy_process_group()
 """
 
@@ -109,4 +122,6 @@ def test_a_sharded_model_samples_learns_saves_and_hands_over_as_a_whole_one(star
         "gradients",
         "checkpoint",
         "loaded",
+        "stopped",
+        "stopped",
     ]

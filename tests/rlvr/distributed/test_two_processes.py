@@ -112,6 +112,13 @@ def test_sigterm_to_the_launcher_leaves_a_checkpoint_of_the_step_under_way(folde
     assert _stages(stopped) == {"sft": "done", "one": "stopped"}
 
 
+def test_sigusr1_to_one_process_makes_all_of_them_write_a_checkpoint_and_go_on(folder, started):
+    (folder / "fate").write_text("1 17 USR1")
+    done = started("saved", "--set", "stage.one.steps=3", "--set", "stage.one.save_steps=50", processes=2)
+    assert done.returncode == 0, done.stderr
+    assert "one: a checkpoint of step 2 is saved" in done.stdout
+
+
 def test_unequal_completions_and_fresh_groups_do_not_make_a_process_wait_for_ever(folder, started):
     """Long ones, cut at a letter by chance: the processes make different numbers of passes, and refill alone."""
     arguments = [
@@ -171,6 +178,89 @@ if os.environ.get("RANK") == "1":
 @reward
 def late(completion: str) -> float:
     return sum(completion.encode()) % 97 / 97
+"""
+
+
+@pytest.mark.parametrize(
+    ("fails", "step", "says"),
+    [
+        ("by_first(away) if calls == 3 else None", 2, "a checkpoint of step 2 is saved, and the same command goes on"),
+        (
+            "calls == 3 and rank() == 1 and away()",
+            0,
+            "of the processes this one alone failed, and the same command starts again",
+        ),
+    ],
+)
+def test_a_server_that_stays_away_ends_the_run_with_what_all_processes_have_finished(
+    folder, started, started_script, fails, step, says
+):
+    """In the third step: for the first process, which the others wait for, or for the second alone."""
+    where = f"away-{step}"
+    arguments = ["run", str(folder / "run.toml"), "--run-dir", str(folder / where / "run")]
+    sets = ["--set", "stage.one.steps=4", "--set", "stage.one.save_steps=50"]
+    began = time.monotonic()
+    done = started_script(AWAY.replace("FAILS", fails).replace("ARGUMENTS", repr([*arguments, *sets])))
+    assert done.returncode == 1 and time.monotonic() - began < 60
+    assert f"the vLLM server stays away; {says}" in done.stderr
+    saved = [path.name for path in (folder / where / "run/checkpoints/one").glob("checkpoint-*")]
+    assert saved == ([f"checkpoint-{step}"] if step else [])
+    done = started(where, *sets, processes=2)
+    assert done.returncode == 0, done.stderr
+    assert (f"one: resuming from step {step} of 4" in done.stdout) == bool(step)
+
+
+AWAY = """
+import sys
+import rlvr.pipeline.rescue as rescue
+from rlvr.cli import main
+from rlvr.engine.torch_sampler import TorchSampler
+from rlvr.failure import OutsideError
+from rlvr.pipeline.processes import by_first, rank
+
+rescue._TOGETHER_S = 5.0
+calls, sample = 0, TorchSampler.sample
+
+def away():
+    raise OutsideError("the vLLM server stays away")
+
+def sampled(self, *args):
+    global calls
+    calls += 1
+    FAILS
+    return sample(self, *args)
+
+TorchSampler.sample = sampled
+sys.exit(main(ARGUMENTS))
+"""
+
+
+def test_means_of_a_step_are_those_of_one_process_where_the_processes_have_other_tasks(folder, started):
+    """Two environments, of which each process has another share."""
+    config = (folder / "run.toml").read_text().replace('[env]\nname = "arithmetic"\nlargest = 9', MIXED)
+    (folder / "mixed.toml").write_text(config)
+    for where, processes in (("mixed-alone", 1), ("mixed-together", 2)):
+        done = started(where, "--set", "stage.three.steps=2", processes=processes, config="mixed.toml")
+        assert done.returncode == 0, done.stderr
+    alone, together = (
+        [line for line in _metrics(folder / where / "run") if line["stage"] == "three"]
+        for where in ("mixed-alone", "mixed-together")
+    )
+    for one, two in zip(alone, together, strict=True):
+        names = [name for name in one if name.startswith(("parts/", "success", "reward/"))]
+        assert any(name.startswith("reward/") for name in names)
+        assert {name: two[name] for name in names} == pytest.approx({name: one[name] for name in names}, abs=1e-6)
+
+
+MIXED = """
+[[env]]
+name = "arithmetic"
+largest = 9
+weight = 3
+[[env]]
+name = "arithmetic"
+largest = 5
+weight = 1
 """
 
 

@@ -18,6 +18,12 @@ def rows_of(tmp_path):
     return [row for shard in shards(tmp_path / "traces") for row in read_shard(shard.path).to_pylist()]
 
 
+def test_a_stream_without_tasks_has_none():
+    assert list(FreshTasks(lambda step: iter(()), 4).of_step(1)) == []
+    twice = FreshTasks(lambda step: iter([{"task_id": "a"}, {"task_id": "b"}]), 3)
+    assert [task["task_id"] for task in twice.of_step(1)] == ["a", "b", "a"]
+
+
 def fresh(per_step):
     return FreshTasks(lambda step: examples(ENV, 7), per_step)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rlvr.pipeline.checkpoints import last_checkpoint
+from rlvr.pipeline.checkpoints import checkpoints
 
 
 @pytest.fixture(autouse=True)
@@ -118,9 +118,10 @@ def test_diverged_training_stops_and_leaves_a_good_checkpoint(workshop, said, lo
     assert workshop.run(*sets) == 1
     printed = said()
     assert "stage sft:" in printed and "is not a finite number at step" in printed and "learning_rate" in printed
-    checkpoint = last_checkpoint(workshop.run_dir / "checkpoints/sft")
-    assert checkpoint is not None
-    assert all(bool(torch.isfinite(w).all()) for w in load_file(checkpoint / "model.safetensors").values())
+    saved = checkpoints(workshop.run_dir / "checkpoints/sft")
+    assert saved
+    for checkpoint in saved:
+        assert all(bool(torch.isfinite(w).all()) for w in load_file(checkpoint / "model.safetensors").values())
 
 
 def test_a_loss_that_is_no_number_is_seen_without_any_checkpoint(workshop, said):

@@ -8,7 +8,6 @@ from rlvr.pipeline.checkpoints import (
     RECORD,
     checkpoints,
     damage,
-    last_checkpoint,
     last_step,
     prune,
     publish,
@@ -35,7 +34,7 @@ def folder(tmp_path):
 
 def test_a_checkpoint_has_its_place_once_all_of_it_is_written(folder):
     assert [path.name for path in checkpoints(folder)] == ["checkpoint-10", "checkpoint-4", "checkpoint-2"]
-    assert last_checkpoint(folder) == folder / "checkpoint-10" and last_step(folder) == 10
+    assert [path for path in checkpoints(folder) if damage(path)] == [] and last_step(folder) == 10
     record = json.loads((folder / "checkpoint-4" / RECORD).read_text())
     assert record["processes"] == 1 and record["files"]["model.safetensors"]["bytes"] == 1024
     assert set(record["files"]) == {"model.safetensors", "inner/optimizer.pt"}
@@ -76,8 +75,14 @@ def garble(path):
 def test_what_is_wrong_is_said_and_the_one_before_is_the_last(folder, spoil, says, seen_without_reading):
     spoil(folder / "checkpoint-10")
     assert damage(folder / "checkpoint-10") == says
-    assert last_checkpoint(folder) == folder / "checkpoint-4"
+    assert [damage(path) for path in checkpoints(folder)] == [says, None, None]
     assert last_step(folder) == (4 if seen_without_reading else 10)
+
+
+def test_one_that_was_renamed_is_none(folder):
+    (folder / "checkpoint-10").rename(folder / "checkpoint-10.old")
+    (folder / "checkpoint-4").rename(folder / "checkpoint-of-4")
+    assert last_step(folder) == 2 and len(checkpoints(folder)) == 1
 
 
 def test_the_latest_stay_and_one_that_is_spared(folder):

@@ -163,6 +163,26 @@ def test_a_run_killed_after_its_last_step_trains_none_more(workshop, said):
     assert contents(workshop) == expected
 
 
+def test_a_run_killed_after_its_last_step_ends_with_its_best_weights_where_those_are_wanted(workshop):
+    """Steps so long that the first one's weights stay the best."""
+    trl = ("eval_strategy='steps'", "eval_steps=1", "load_best_model_at_end=true", "lr_scheduler_type='constant'")
+    sets = ["stage.sft.num_examples=12", "stage.sft.held_out=0.25", "stage.sft.learning_rate=0.3"]
+    sets += [f"stage.sft.trl.{setting}" for setting in trl]
+    alone(workshop, "sft")
+    assert workshop.run(*sets) == 0
+    expected = contents(workshop)
+    shutil.rmtree(workshop.run_dir)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training_stage, "_save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert workshop.run(*sets) == 130
+    saved = workshop.run_dir / "checkpoints/sft"
+    state = json.loads((saved / "checkpoint-3/trainer_state.json").read_text())
+    assert state["best_global_step"] < 3
+    assert workshop.run(*sets) == 0
+    found = contents(workshop)
+    assert (found["weights"], found["numbers"]) == (expected["weights"], expected["numbers"])
+
+
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory, tiny_model):
     """Stopped in the fourth of six steps of GRPO: checkpoints of steps 3 and 4 are there."""

@@ -8,7 +8,7 @@ pytest.importorskip("datasets", reason="needs the train extra")
 
 from rlvr.config.load import check_config
 from rlvr.engine.savings import OF_TORCH_SAMPLER, Savings
-from rlvr.pipeline.grpo_tasks import training_tasks
+from rlvr.pipeline.grpo_tasks import tasks_of_all_steps
 from rlvr.pipeline.run import Run
 from rlvr.stages import STAGES
 from rlvr_rewards import UserError
@@ -18,16 +18,30 @@ def tasks_of(**settings: Any):
     nothing: Any = None
     raw = {"env": {"name": "arithmetic", "largest": 1}, "stage": [{"kind": "grpo", **settings}]}
     config = check_config(raw, "here")
-    return training_tasks(config.stage[0], Run(config, nothing, nothing))
+    return tasks_of_all_steps(config.stage[0], Run(config, nothing, nothing))
 
 
 def test_fewer_tasks_than_a_step_takes_are_refused_and_not_called_trained():
-    with pytest.raises(UserError, match=r"arithmetic has \d training tasks, fewer than the prompts_per_step 16"):
+    with pytest.raises(UserError, match=r"arithmetic has \d training tasks, fewer than the 16 that are sampled"):
         tasks_of()
+    with pytest.raises(UserError, match=r"fewer than the 16 .* lower prompts_per_step or trl.steps_per_generation"):
+        tasks_of(prompts_per_step=2, trl={"steps_per_generation": 8})
+
+
+def test_there_are_as_many_tasks_as_are_sampled_at_once():
+    assert len(tasks_of(prompts_per_step=2, steps=1, trl={"steps_per_generation": 1})) == 2
+    two_at_once = {"prompts_per_step": 2, "micro_batch_size": 8, "trl": {"steps_per_generation": 4}}
+    assert len(tasks_of(steps=1, **two_at_once)) == 4
 
 
 def test_tasks_are_gone_through_again_where_steps_need_more():
     assert 2 <= len(tasks_of(prompts_per_step=2, steps=100)) < 200
+
+
+def test_weights_that_the_reward_has_are_not_set_for_trl_too():
+    config, run = stage_of(trl={"reward_weights": [2.0]})
+    with pytest.raises(UserError, match=r"write weights in \[reward\] expression instead of trl.reward_weights"):
+        STAGES.get("grpo").check(config, run)
 
 
 def stage_of(**settings: Any):
