@@ -10,8 +10,9 @@ Shapes: P prompts, R rows of a pass, N tokens of all of them, T tokens of the lo
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -35,13 +36,13 @@ _tried: "WeakKeyDictionary[Any, bool]" = WeakKeyDictionary()
 def can_pack(model: Any) -> bool:
     """Whether a model's attention can be told of the rows: torch's own, of whole rows, through transformers' interface.
 
-    That a class says so is not enough: it is tried once on each model. With recomputed activations (gradient
-    checkpointing) a prompt's keys and values would not outlive their pass.
+    That a class says so is not enough: it is tried once on each model. Activations may be recomputed (gradient
+    checkpointing), but not reentrantly, which keeps no gradient of a prompt's keys and values.
     """
-    recomputes = model.training and getattr(model, "is_gradient_checkpointing", False)
+    reentrant = any(each._gradient_checkpointing_func.keywords["use_reentrant"] for each in _recomputing(model))
     says_so = getattr(model, "_supports_attention_backend", False) and not model.config.sub_configs
     plain = model.config._attn_implementation == "sdpa" and layer_kinds(model) == {DynamicLayer}
-    if recomputes or not says_so or not plain:
+    if reentrant or not says_so or not plain:
         return False
     if model not in _tried:
         _tried[model] = _packs(model)
@@ -50,13 +51,33 @@ def can_pack(model: Any) -> bool:
 
 @contextmanager
 def packed_attention(model: Any) -> Iterator[None]:
-    """A model for which `can_pack` holds, called within with the keyword `packing` and neither mask nor cache."""
-    before = model.config._attn_implementation
-    try:
+    """A model for which `can_pack` holds, called within with the keyword `packing` and neither mask nor cache.
+
+    Activations that its backward pass recomputes, later, are computed with the same attention.
+    """
+    with ExitStack() as at_end:
+        at_end.callback(model.set_attn_implementation, model.config._attn_implementation)
         model.set_attn_implementation(_NAME)
+        for layer in _recomputing(model):
+            checkpoint = layer._gradient_checkpointing_func
+            at_end.callback(setattr, layer, "_gradient_checkpointing_func", checkpoint)
+            recomputed = partial(checkpoint, context_fn=lambda: (nullcontext(), _attending(model.config)))
+            layer._gradient_checkpointing_func = recomputed
+        yield
+
+
+@contextmanager
+def _attending(config: Any) -> Iterator[None]:
+    before, config._attn_implementation = config._attn_implementation, _NAME
+    try:
         yield
     finally:
-        model.set_attn_implementation(before)
+        config._attn_implementation = before
+
+
+def _recomputing(model: Any) -> list[Any]:
+    """The layers whose activations are recomputed, each with a `_gradient_checkpointing_func`."""
+    return [each for each in model.modules() if model.training and getattr(each, "gradient_checkpointing", False)]
 
 
 @dataclass
@@ -66,10 +87,12 @@ class Prompts:
     Attributes:
         lengths_P: Tokens of each.
         states: Keys and values (P, H, T, D) of each layer by its number, put here by the prompts' own pass.
+        passed: Whether that is over; what still attends as a prompt is then recomputed.
     """
 
     lengths_P: Tensor
     states: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    passed: bool = False
 
 
 class Packing:
@@ -113,11 +136,11 @@ class Packing:
         """Attention of (1, H, N, D); its output is (1, N, H, D)."""
         query, key, value = (self._grid(states) for states in (query, key, value))
         states, layer = self._prompts.states, module.layer_idx
-        if self._prompt_of_row_R is None:
+        if self._prompt_of_row_R is None and not self._prompts.passed:
             if layer in states:
                 raise NotImplementedError(f"layer {layer} attends twice")
             states[layer] = key, value
-        else:
+        elif self._prompt_of_row_R is not None:
             key, value = (
                 torch.cat([of_prompts.index_select(0, self._prompt_of_row_R), own], 2)
                 for of_prompts, own in zip(states[layer], (key, value), strict=True)

@@ -8,8 +8,8 @@ class Savings:
     """Which are made.
 
     Attributes:
-        share_prompts: The update computes the prompt of a group once, where the model's attention allows it and
-            activations are not recomputed (`rlvr.engine.packed_attention`).
+        share_prompts: The update computes the prompt of a group once, where the model's attention allows it
+            (`rlvr.engine.packed_attention`).
         trim_padding: Rows go through the update in passes of similar length, without padding where prompts are shared,
             otherwise each cut to its longest.
         skip_zero_variance: Rows without an advantage, or masked whole, do not go through the update.

@@ -129,6 +129,7 @@ def _prompt_pass(model: Any, ids_PT: Tensor, lengths_P: Tensor) -> Prompts:
         use_cache=False,
         logits_to_keep=1,
     )
+    prompts.passed = True
     return prompts
 
 

@@ -157,7 +157,8 @@ def all_come(seconds: float) -> bool:
         return True
     import torch.distributed as dist
 
-    until, barrier = time.monotonic() + seconds, dist.barrier(group=_waiting(), async_op=True)
+    until = time.monotonic() + seconds
+    barrier: Any = dist.barrier(group=_waiting(), async_op=True)
     while not barrier.is_completed() and time.monotonic() < until:
         time.sleep(_LOOK_S)
     return barrier.is_completed() and barrier.is_success()

@@ -1,5 +1,7 @@
 """Log-probs with each prompt computed once, beside those of passing every row whole."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -116,12 +118,28 @@ def test_prompts_that_all_differ_are_left_to_trl(model):
     assert shared_log_probs(model, model, *rows(PROMPTS, group_size=1), NUM_TOKENS, None, 1000) is None
 
 
-def test_windows_other_attention_and_recomputed_activations_are_left_to_trl():
+def test_windows_other_attention_and_activations_recomputed_reentrantly_are_left_to_trl():
     assert can_pack(made("qwen3"))
-    eager = made("qwen3")
+    recomputing = made("qwen3").train()
+    recomputing.gradient_checkpointing_enable()
+    assert can_pack(recomputing)
+    recomputing.gradient_checkpointing_enable({"use_reentrant": True})
+    assert not can_pack(recomputing)
+    assert can_pack(recomputing.eval())
+    eager = deepcopy(made("qwen3"))  # whose settings are its own
     eager.set_attn_implementation("eager")
     assert not can_pack(eager)
     assert not can_pack(made("mistral"))  # a sliding window forgets the start of a long prompt
-    recomputing = made("qwen3").train()
-    recomputing.gradient_checkpointing_enable()
-    assert not can_pack(recomputing)
+
+
+def test_recomputed_activations_give_the_gradients_of_whole_rows(model):
+    """Of the prompts too, whose keys and values outlive their pass; the model has its own attention back before it."""
+    ids, mask = rows(PROMPTS)
+    theirs = gradients(model, whole_log_probs(model, ids, mask)[0])
+    model.gradient_checkpointing_enable()
+    found = shared_log_probs(model, model, ids, mask, NUM_TOKENS, None, 8)
+    assert model.config._attn_implementation == "sdpa"
+    ours = gradients(model, found[0])
+    assert ours.keys() == theirs.keys()
+    for name, gradient in theirs.items():
+        assert (ours[name] - gradient).norm() < 1e-4 * gradient.norm(), name

@@ -124,8 +124,9 @@ def test_a_group_without_variance_does_not_go_through_the_model(make_trainer, ta
     assert rows_through(make_trainer(texts=texts, savings=SAVINGS["skip_zero_variance"]))[1] == [4]
 
 
-def test_the_rows_of_a_pass_go_side_by_side_as_one(make_trainer, tasks):
-    packed = rows_through(make_trainer(texts=completions(tasks)))[1]
+@pytest.mark.parametrize("recomputes", [False, True])
+def test_the_rows_of_a_pass_go_side_by_side_as_one(make_trainer, tasks, recomputes):
+    packed = rows_through(make_trainer(texts=completions(tasks), gradient_checkpointing=recomputes))[1]
     assert len(packed) > 1 and set(packed) == {1}
     whole = rows_through(make_trainer(texts=completions(tasks), savings=SAVINGS["trim_padding"]))[1]
     assert max(whole) > 1
