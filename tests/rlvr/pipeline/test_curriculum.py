@@ -93,7 +93,7 @@ def test_broken_off_between_two_checkpoints_it_goes_on_as_it_would_have(runs, mo
     [
         (["stage.grpo.curriculum.band=[0.7, 0.3]"], "curriculum.band: give two pass rates"),
         (["stage.grpo.curriculum.bands=1"], "did you mean 'band'"),
-        (["stage.grpo.curriculum.num_tasks=3"], "below the prompts_per_step 4"),
+        (["stage.grpo.curriculum.num_tasks=3"], "below the 4 prompts that are sampled at once"),
         (["stage.grpo.curriculum.start=2"], "curriculum.start"),
         (["env.name=SILENT"], "silent does not say: give it a method difficulty(task)"),
     ],
