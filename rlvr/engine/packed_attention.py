@@ -37,12 +37,14 @@ def can_pack(model: Any) -> bool:
     """Whether a model's attention can be told of the rows: torch's own, of whole rows, through transformers' interface.
 
     That a class says so is not enough: it is tried once on each model. Activations may be recomputed (gradient
-    checkpointing), but not reentrantly, which keeps no gradient of a prompt's keys and values.
+    checkpointing), but not reentrantly, which keeps no gradient of a prompt's keys and values, nor in contexts of the
+    user's own.
     """
-    reentrant = any(each._gradient_checkpointing_func.keywords["use_reentrant"] for each in _recomputing(model))
+    ways = [each._gradient_checkpointing_func.keywords for each in _recomputing(model)]
+    recomputable = all(way.get("use_reentrant") is False and "context_fn" not in way for way in ways)
     says_so = getattr(model, "_supports_attention_backend", False) and not model.config.sub_configs
     plain = model.config._attn_implementation == "sdpa" and layer_kinds(model) == {DynamicLayer}
-    if reentrant or not says_so or not plain:
+    if not (recomputable and says_so and plain):
         return False
     if model not in _tried:
         _tried[model] = _packs(model)
