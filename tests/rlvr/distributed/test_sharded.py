@@ -102,8 +102,8 @@ from transformers import TrainerControl, TrainerState
 from rlvr.failure import WorkError
 from rlvr.pipeline.callbacks import DivergenceGuard
 
-if rank == 1:
-    sharded.model.norm.weight.to_local().fill_(torch.nan)
+with torch.no_grad():
+    sharded.model.norm.weight.to_local().fill_(torch.nan if rank == 1 else 1.0)
 try:
     DivergenceGuard("grpo").on_step_end(None, TrainerState(), TrainerControl(should_save=True), model=sharded)
 except WorkError:

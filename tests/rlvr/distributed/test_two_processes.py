@@ -113,7 +113,7 @@ def test_sigterm_to_the_launcher_leaves_a_checkpoint_of_the_step_under_way(folde
 
 
 def test_sigusr1_to_one_process_makes_all_of_them_write_a_checkpoint_and_go_on(folder, started):
-    (folder / "fate").write_text("1 17 USR1")
+    (folder / "fate").write_text("1 9 USR1")
     done = started("saved", "--set", "stage.one.steps=3", "--set", "stage.one.save_steps=50", processes=2)
     assert done.returncode == 0, done.stderr
     assert "one: a checkpoint of step 2 is saved" in done.stdout
