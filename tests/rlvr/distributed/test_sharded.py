@@ -104,10 +104,16 @@ from rlvr.pipeline.callbacks import DivergenceGuard
 
 with torch.no_grad():
     sharded.model.norm.weight.to_local().fill_(torch.nan if rank == 1 else 1.0)
+stopped = False
 try:
     DivergenceGuard("grpo").on_step_end(None, TrainerState(), TrainerControl(should_save=True), model=sharded)
 except WorkError:
-    print("same: stopped", flush=True)
+    stopped = True
+of_all = [False, False]
+dist.all_gather_object(of_all, stopped)
+assert of_all == [True, True], of_all
+if rank == 0:
+    print("same: stopped")
 dist.destroy_process_group()
 """
 
@@ -122,6 +128,5 @@ def test_a_sharded_model_samples_learns_saves_and_hands_over_as_a_whole_one(star
         "gradients",
         "checkpoint",
         "loaded",
-        "stopped",
         "stopped",
     ]
