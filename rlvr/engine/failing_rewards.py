@@ -24,12 +24,14 @@ def refuse_reward_that_always_fails(rollout: Rollout, failed_before: bool, num_p
     """
     fails = all(gather_object([all(score.errors for score in rollout.scores)]))
     if fails and (failed_before or num_processes > 1 or len(set(rollout.task_ids)) > 1):
-        name, error = next(iter(rollout.scores[0].errors.items()))
-        raise UserError(
-            f"the reward failed for every completion of step {rollout.step}; "
-            f"the first error is of its part {name}: {error}"
-        )
+        raise reward_always_failed(rollout, f"step {rollout.step}")
     return fails
+
+
+def reward_always_failed(rollout: Rollout, of: str) -> UserError:
+    """What to raise where no completion of `of` could be scored."""
+    name, error = next(iter(rollout.scores[0].errors.items()))
+    return UserError(f"the reward failed for every completion of {of}; the first error is of its part {name}: {error}")
 
 
 def warn_of_failures(rollout: Rollout, warn: Callable[[str], None]) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
+from rlvr.engine.failing_rewards import reward_always_failed
 from rlvr.engine.new_rollout import new_rollout
 from rlvr.engine.rollout import Origin
 from rlvr.engine.sampling import MAX_ROWS, FinishReason, Sampler, SamplingParams
@@ -180,11 +181,7 @@ def _sample_batch(plan: GroupPlan, step: int, sampler: Sampler, tokenizer: Any) 
     rollout.take(groups, prompts, tokenizer)
     rollout.score(plan.env, plan.reward)
     if all(score.errors for score in rollout.scores):
-        name, error = next(iter(rollout.scores[0].errors.items()))
-        raise UserError(
-            f"the reward failed for every completion of a batch of {plan.origin.stage}; "
-            f"the first error is of its part {name}: {error}"
-        )
+        raise reward_always_failed(rollout, f"a batch of {plan.origin.stage}")
     rows = rollout.trace_rows(plan.env, [None] * len(rollout), rollout.unscored())
     for row in rows:
         row.policy_version = plan.policy_version

@@ -126,7 +126,7 @@ def _sample(plan: "GroupPlan", steps: list[int], config: GroupsConfig, run: "Run
     prompts = [plan.env.messages(task) for task in plan.tasks]
     check_prompts(f"stage {plan.origin.stage}", start.tokenizer, start.model, prompts, config.max_new_tokens)
     if before := len(plan.tasks) - sum(len(plan.batch(step)) for step in steps):
-        run.console.print(f"[yellow]{label}: {before} of {len(plan.tasks)} groups were sampled before[/]")
+        run.warn(f"{label}: {before} of {len(plan.tasks)} groups were sampled before")
     if torch.cuda.is_available():
         start.model.to("cuda")  # pyright: ignore[reportArgumentType]
     settings = config.sampler_settings(run.config.model.trust_remote_code)
@@ -149,7 +149,7 @@ def _saying_what_is_kept(run: "Run", label: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        run.console.print(f"[yellow]{label}: what was sampled in whole batches is kept; the same command goes on[/]")
+        run.warn(f"{label}: what was sampled in whole batches is kept; the same command goes on")
         raise
 
 

@@ -60,7 +60,7 @@ def checkpoint_to_go_on_from(folder: Path, config: TrainingConfig, run: "Run") -
 def _say(damaged: dict[Path, str], found: Path | None, config: TrainingConfig, run: "Run") -> None:
     goes_on = f"the one of step {step_of(found)} is used" if found else "no other is whole, so that it starts anew"
     for path, problem in damaged.items():
-        _warn(f"{config.name}: the checkpoint of step {step_of(path)} is damaged ({problem}): {goes_on}", run)
+        run.warn(f"{config.name}: the checkpoint of step {step_of(path)} is damaged ({problem}): {goes_on}")
 
 
 def _refuse_foreign(checkpoint: Path, config: TrainingConfig, run: "Run") -> None:
@@ -91,12 +91,7 @@ def _look_at_processes(checkpoint: Path, config: TrainingConfig, run: "Run") -> 
             f"stage {config.name}: {checkpoint} holds completions that {before} processes still learn from, and now "
             f"there are {now}: start {before}, or move it away to go on from the one before"
         )
-    _warn(
+    run.warn(
         f"{config.name}: the checkpoint is of {before} processes, now there are {now}: it goes on with the same tasks "
-        "and rows of a step, though not bit for bit",
-        run,
+        "and rows of a step, though not bit for bit"
     )
-
-
-def _warn(line: str, run: "Run") -> None:
-    run.console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)

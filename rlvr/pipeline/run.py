@@ -60,6 +60,10 @@ class Run:
         """A seed for one choice of this run; see `rlvr_envs.seeds.derive_seed`."""
         return derive_seed(self.config.seed, **labels)
 
+    def warn(self, line: str) -> None:
+        """Shows what the user should know, as it is and on one line."""
+        self.console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
     def model_before(self, stage: StageConfig) -> str:
         """The path of the model that a stage starts from: of the last stage before it that made one."""
         return self.model_of(start_of(stage, self.config))
@@ -188,13 +192,9 @@ def _announce(planned: list[Planned], run: Run) -> None:
     for each in planned:
         if each.action in (Action.RERUN, Action.PUT_BACK):
             verb = "runs again" if each.action == Action.RERUN else "is put back"
-            _warn(f"{each.stage.name} {verb}: {each.why}", run)
+            run.warn(f"{each.stage.name} {verb}: {each.why}")
     if any(each.action == Action.RERUN for each in planned):
-        _warn(f"what they made before is kept in {run.folder.path / REPLACED} until the run is complete", run)
-
-
-def _warn(line: str, run: Run) -> None:
-    run.console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        run.warn(f"what they made before is kept in {run.folder.path / REPLACED} until the run is complete")
 
 
 def _take(planned: Planned, run: Run) -> None:

@@ -182,7 +182,7 @@ def _train(
     from rlvr.stopping import stop_asks
 
     if start.step:
-        run.console.print(f"[yellow]{config.name}: resuming from step {start.step} of {config.steps}[/]")
+        run.warn(f"{config.name}: resuming from step {start.step} of {config.steps}")
     stop = StopRequest(lambda step: run.console.print(f"[dim]{config.name}: a checkpoint of step {step} is saved[/]"))
     speed = SpeedCallback(config.rows_per_step, f"{kind.rows}_per_s")
     progress = ProgressCallback(run.console, config.name, {**kind.shown, speed.metric: f"{kind.rows}/s"})
@@ -205,8 +205,8 @@ def _train(
             for line in read_lines(run.folder.path / "metrics.jsonl", config.name):
                 progress.recall(line)
     if stop.signal_number is not None:
-        saved = f"{config.name}: a checkpoint of step {trainer.state.global_step} is saved; the same command goes on"
-        run.console.print(f"[yellow]{saved}[/]")
+        saved = f"{config.name}: a checkpoint of step {trainer.state.global_step} is saved"
+        run.warn(f"{saved}; the same command goes on")
     stop.raise_if_requested()
     if (step := max(trainer.state.global_step, start.step)) < config.steps:
         raise WorkError(f"stage {config.name}: training ended after {step} of {config.steps} steps, with no word why")

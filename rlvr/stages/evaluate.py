@@ -98,8 +98,8 @@ class EvaluateStage(Stage):
         tasks = held_out_tasks(run.env, config.split, config.num_tasks, seed)
         wanted = config.num_tasks * len(run.env.streams(config.split, seed))
         if len(tasks) < wanted:
-            found = f"{config.name}: the split {config.split} has {len(tasks)} tasks, not num_tasks {wanted}"
-            run.console.print(f"[yellow]{found}: all are taken[/]")
+            found = f"the split {config.split} has {len(tasks)} tasks, not num_tasks {wanted}"
+            run.warn(f"{config.name}: {found}: all are taken")
         exam = Exam(run.env, run.reward, config.split, tasks, config.num_samples, seed, run.folder.path.name)
         evaluations = [_evaluate(name, config, exam, run) for name in (*config.baselines, *models)]
         paths = {name: _relative(run.model_of(name), run.folder.path) for name in models}

@@ -215,7 +215,6 @@ class GRPOStage(TrainingStage):
 
     @classmethod
     def trainer(cls, config: GRPOStageConfig, run: "Run", start: Start) -> "Trainer":
-        from rich.markup import escape
 
         from rlvr.engine.rollout import Origin
         from rlvr.engine.samplers import biases
@@ -252,7 +251,7 @@ class GRPOStage(TrainingStage):
             origin=Origin(run.folder.path.name, config.name, run.config.seed),
             savings=config.savings,
             score_beside=config.score_beside,
-            warn=lambda line: run.console.print(f"[yellow]{config.name}: {escape(line)}[/]"),
+            warn=lambda line: run.warn(f"{config.name}: {line}"),
             fresh_tasks=fresh_tasks_of(config, run, curriculum, has_room),
             curriculum=curriculum,
             **start.arguments(config, tasks),
