@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from rlvr_rewards.errors import UserError
 
         if isinstance(error, UserError):
-            return _said(" ".join(str(error).split()), BAD_INPUT)
+            return _said(str(error), BAD_INPUT)
         _let_first_speak()
         traceback.print_exc()
         return FAILED
@@ -143,9 +143,11 @@ def _stopped(message: str, code: int) -> int:
 
 
 def _said(message: str, code: int) -> int:
+    from rlvr_rewards.errors import printable
+
     _let_first_speak()
     with contextlib.suppress(BrokenPipeError):
-        print(f"rlvr: {message}", file=sys.stderr)
+        print(f"rlvr: {printable(' '.join(message.split()))}", file=sys.stderr)
     return code
 
 

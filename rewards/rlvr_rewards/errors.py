@@ -16,11 +16,18 @@ class ReportedError(Exception):
 
 
 def one_line(error: BaseException) -> str:
-    """An exception as one line of at most 300 characters: its type and its message."""
-    if isinstance(error, ReportedError):
-        return str(error)[:300]
+    """An exception as one line of at most 300 characters: its type and its message, safe to print."""
     message = " ".join(str(error)[:1000].split())
-    return f"{type(error).__name__}: {message}"[:300]
+    return printable(message if isinstance(error, ReportedError) else f"{type(error).__name__}: {message}")[:300]
+
+
+def printable(text: str) -> str:
+    """The text with escapes in place of what a terminal would obey or hide; a completion may have put it there.
+
+    >>> print(printable("red:\\x1b[31m"))
+    red:\\x1b[31m
+    """
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 _MANY = 40

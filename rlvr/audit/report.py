@@ -7,6 +7,7 @@ from rich.console import Console
 
 from rlvr.audit.found import Attempt, Audit, Mutated, Trial
 from rlvr.console import table
+from rlvr_rewards.errors import printable
 
 NUM_SHOWN = 10
 _EXCERPT = 31
@@ -52,7 +53,7 @@ def as_json(audit: Audit) -> dict[str, Any]:
 def excerpt(text: str, most: int = _EXCERPT) -> str:
     """A text on one line, its middle left out where it is long; what cannot be seen is escaped."""
     text = text if len(text) <= 2 * most else f"{text[:most]}…{text[-most:]}"
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    shown = printable(text)
     start = most // 3  # the answer stands at the end
     return shown if len(shown) <= most else f"{shown[:start]}…{shown[-(most - start - 1) :]}"
 

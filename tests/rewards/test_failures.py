@@ -26,6 +26,15 @@ def test_an_exception_is_recorded_in_one_line_under_its_part(policy):
     assert score.parts == {"good": 1.0, "picky": None}
 
 
+def test_what_a_completion_put_into_an_exception_does_not_steer_a_terminal():
+    @reward
+    def quoting(completion) -> float:
+        raise RuntimeError(f"no number in {completion}")
+
+    score = quoting.score("\x1b]0;owned\x07 \u202etxt\ud800")
+    assert score.errors == {"quoting": r"RuntimeError: no number in \x1b]0;owned\x07 \u202etxt\ud800"}
+
+
 def test_the_three_policies():
     completions, prompts = ["fine", "bad", "fine", "fine"], {"prompt": ["p", "p", "q", "q"]}
 

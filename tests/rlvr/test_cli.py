@@ -11,6 +11,7 @@ import pytest
 
 from rlvr import cli
 from rlvr.cli import main
+from rlvr.failure import WorkError
 from rlvr_rewards import UserError
 
 
@@ -97,6 +98,16 @@ def test_a_user_error_of_many_lines_becomes_one(monkeypatch, capsys):
     command(monkeypatch, fail)
     assert main(["probe"]) == 2
     assert capsys.readouterr().err == "rlvr: first second\n"
+
+
+@pytest.mark.parametrize(("error", "code"), [(UserError, 2), (WorkError, 1)])
+def test_what_an_error_quotes_does_not_steer_the_terminal(monkeypatch, capsys, error, code):
+    def fail(args):
+        raise error("the server says \x1b[2J")
+
+    command(monkeypatch, fail)
+    assert cli.main(["any"]) == code
+    assert capsys.readouterr().err == "rlvr: the server says \\x1b[2J\n"
 
 
 def test_ctrl_c_is_130_and_sigterm_143_and_both_unwind(monkeypatch, capsys):
