@@ -18,7 +18,9 @@ class ReportedError(Exception):
 def one_line(error: BaseException) -> str:
     """An exception as one line of at most 300 characters: its type and its message, safe to print."""
     message = " ".join(str(error)[:1000].split())
-    return printable(message if isinstance(error, ReportedError) else f"{type(error).__name__}: {message}")[:300]
+    if not isinstance(error, ReportedError):
+        message = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return printable(message)[:300]
 
 
 def printable(text: str) -> str:

@@ -33,7 +33,7 @@ def test_a_worker_that_hangs_or_dies_costs_one_completion():
         "WorkerDiedError: its worker process died with exit code 3",
         "SystemExit: 1",
         "WorkerDiedError: its worker process died of signal SIGSEGV",
-        "MemoryError: ",
+        "MemoryError",
         "KeyError: 'x'",
         "",
         "ValueError: returned 7, outside [0, 1]: scale it by a weight, not in the function",
