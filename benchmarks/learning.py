@@ -1,11 +1,12 @@
 """Whether speed is paid with learning: the quickstart's GRPO by stock TRL and by ours, from the same SFT models.
 
-    python benchmarks/learning.py FOLDER [--seeds 0,1,2] [--steps 300] [--tasks 500]
+    python benchmarks/learning.py FOLDER [--seeds 0,1,2] [--steps 300] [--tasks 500] [--again]
 
 For each seed `rlvr run` trains the quickstart's SFT and, without its DPO, GRPO by ours; stock TRL then trains from the
 same SFT model with the same settings and tasks. Both are evaluated on the same held-out days. Printed are the paired
-differences, and whether they lie within 0.05 of 0: two one-sided tests at 5% each, over tasks. FOLDER gets
-learning.svg, reward against wall-clock of both. What is finished in FOLDER is not done again. It takes hours; to try
+differences, and whether they lie within 0.05 of 0: two one-sided tests at 5% each, over tasks. With --again stock TRL
+is trained twice, the second time drawing other completions: so far do two runs differ by chance. FOLDER gets
+learning.svg, reward against wall-clock of both. What is trained in FOLDER is not trained again. It takes hours; to try
 it: --steps 2 --sft-steps 5 --tasks 20.
 """
 
@@ -22,7 +23,8 @@ from typing import Any
 
 MARGIN = 0.05
 _WIDTH, _HEIGHT, _EDGE = 640, 360, 45
-_COLOURS = {"stock": "#c2571a", "ours": "#2a6fbb"}
+_STOCK, _AGAIN = "stock", "stock-again"
+_COLOURS = {_STOCK: "#c2571a", "ours": "#2a6fbb"}
 
 
 def main() -> None:
@@ -33,38 +35,36 @@ def main() -> None:
     parser.add_argument("--sft-steps", type=int, default=190)
     parser.add_argument("--tasks", type=int, default=500)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:  # stock TRL in a process of its own, as ours is
-        return train_stock(Path(args.one), args)
+        return train_stock(args.one, args)
     seeds = [int(seed) for seed in args.seeds.split(",")]
     os.environ.update(OMP_NUM_THREADS=str(args.threads))
-    found = {seed: both(args.folder / f"seed-{seed}", seed, args) for seed in seeds}
-    report({seed: each["differences"] for seed, each in found.items()})
+    runs = {seed: trained(args.folder / f"seed-{seed}", seed, args) for seed in seeds}
+    stock = {seed: scores(run, _STOCK, args.tasks) for seed, run in runs.items()}
+    for name, model in {"ours": "models/grpo", **({"stock again": _AGAIN} if args.again else {})}.items():
+        other = {seed: scores(run, model, args.tasks) for seed, run in runs.items()}
+        report(name, {seed: [a - b for a, b in zip(other[seed], stock[seed], strict=True)] for seed in seeds})
+    found = [
+        {"ours": _over_time(run / "metrics.jsonl"), _STOCK: _over_time(_log(run / _STOCK))} for run in runs.values()
+    ]
     (args.folder / "learning.svg").write_text(svg(curves(found)), encoding="utf-8")
 
 
-def both(run: Path, seed: int, args: argparse.Namespace) -> dict[str, Any]:
-    """Trains and evaluates both sides; the differences ours - stock of each task, and each side's rewards over time."""
-    done = run.with_suffix(".json")
-    if done.exists():
-        return json.loads(done.read_text(encoding="utf-8"))
+def trained(run: Path, seed: int, args: argparse.Namespace) -> Path:
+    """The run's folder, with the models of both sides."""
     settings = [f"seed={seed}", f"threads={args.threads}", f"stage.sft.steps={args.sft_steps}"]
     settings += [f"stage.grpo.steps={args.steps}", "stage.grpo.start=sft"]
     options = [part for setting in settings for part in ("--set", setting)]
     config = shortened(args.folder)
     subprocess.run([sys.executable, "-m", "rlvr", "run", str(config), "--run-dir", str(run), *options], check=True)
-    if not (run / "stock" / "config.json").exists():
-        passed_on = [f"--steps={args.steps}", f"--threads={args.threads}", f"--one={run}"]
-        subprocess.run([sys.executable, __file__, str(args.folder), *passed_on], check=True)
-    ours, stock = (scores(run, model, args.tasks) for model in ("models/grpo", "stock"))
-    found = {
-        "differences": [a - b for a, b in zip(ours, stock, strict=True)],
-        "ours": _over_time(run / "metrics.jsonl"),
-        "stock": _over_time(run / "stock.jsonl"),
-    }
-    done.write_text(json.dumps(found), encoding="utf-8")
-    return found
+    for model in (_STOCK, _AGAIN) if args.again else (_STOCK,):
+        if not (run / model / "config.json").exists():
+            passed_on = [f"--steps={args.steps}", f"--threads={args.threads}", f"--one={run / model}"]
+            subprocess.run([sys.executable, __file__, str(args.folder), *passed_on], check=True)
+    return run
 
 
 def shortened(folder: Path) -> Path:
@@ -78,8 +78,9 @@ def shortened(folder: Path) -> Path:
     return path
 
 
-def train_stock(run: Path, args: argparse.Namespace) -> None:
+def train_stock(model: Path, args: argparse.Namespace) -> None:
     """TRL's own trainer with the settings of the stage `grpo`, on its tasks, from the model of `sft`."""
+    run = model.parent
     from rlvr.pipeline.environment import prepare_process, quiet_libraries
 
     prepare_process(offline=True)
@@ -97,9 +98,9 @@ def train_stock(run: Path, args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     config = load_config(str(run / "config.toml"), [])
     stage, env = next(each for each in config.stage if each.name == "grpo"), environment_of(config)
-    start, written = str(run / "models" / "sft"), run / "stock.jsonl"
+    start, written = str(run / "models" / "sft"), _log(model)
     arguments = trl_config(stage, _run(config, run), start)
-    arguments.output_dir, arguments.save_strategy = str(run / "stock-checkpoints"), "no"
+    arguments.output_dir, arguments.save_strategy = f"{model}-checkpoints", "no"
     tasks = _tasks(stage, _run(config, run), env)
 
     class Log(TrainerCallback):
@@ -119,8 +120,14 @@ def train_stock(run: Path, args: argparse.Namespace) -> None:
         callbacks=[Log()],
     )
     trainer.remove_callback(PrinterCallback)
+    if model.name == _AGAIN:
+        torch.manual_seed(arguments.seed + 1)
     trainer.train()
-    trainer.save_model(str(run / "stock"))
+    trainer.save_model(str(model))
+
+
+def _log(model: Path) -> Path:
+    return model.with_suffix(".jsonl")
 
 
 def _run(config: Any, path: Path) -> Any:
@@ -161,13 +168,13 @@ def _over_time(path: Path) -> list[tuple[float, float]]:
     return [(at - kept[0][0], reward) for at, reward in kept]
 
 
-def report(differences: dict[int, list[float]]) -> None:
+def report(name: str, differences: dict[int, list[float]]) -> None:
     """The paired differences of each seed, and of the seeds' mean on each task, with what the test says.
 
     The test is over tasks, for the models of these seeds; how far runs differ by chance, the seeds' own means tell.
     """
     for seed, each in differences.items():
-        print(f"seed {seed}: ours - stock {_said(each)}, {len(each)} tasks")
+        print(f"seed {seed}: {name} - stock {_said(each)}, {len(each)} tasks")
     print(f"mean of the seeds: {_said([mean(of_task) for of_task in zip(*differences.values(), strict=True)])}")
     means = [mean(each) for each in differences.values()]
     if len(means) > 1:
@@ -187,10 +194,10 @@ def _said(values: list[float]) -> str:
     )
 
 
-def curves(found: dict[int, dict[str, Any]]) -> list[tuple[str, list[tuple[float, float]]]]:
+def curves(found: list[dict[str, Any]]) -> list[tuple[str, list[tuple[float, float]]]]:
     """A line for each side and seed, each point the mean of 10 steps."""
     lines = []
-    for each in found.values():
+    for each in found:
         for side in _COLOURS:
             points = each[side]
             groups = [points[first : first + 10] for first in range(0, len(points), 10)]
