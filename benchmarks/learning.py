@@ -44,7 +44,8 @@ def main() -> None:
     os.environ.update(OMP_NUM_THREADS=str(args.threads))
     runs = {seed: trained(args.folder / f"seed-{seed}", seed, args) for seed in seeds}
     stock = {seed: scores(run, _STOCK, args.tasks) for seed, run in runs.items()}
-    for name, model in {"ours": "models/grpo", **({"stock again": _AGAIN} if args.again else {})}.items():
+    compared = [("ours", "models/grpo"), *([("stock again", _AGAIN)] if args.again else [])]
+    for name, model in compared:
         other = {seed: scores(run, model, args.tasks) for seed, run in runs.items()}
         report(name, {seed: [a - b for a, b in zip(other[seed], stock[seed], strict=True)] for seed in seeds})
     found = [
@@ -80,7 +81,6 @@ def shortened(folder: Path) -> Path:
 
 def train_stock(model: Path, args: argparse.Namespace) -> None:
     """TRL's own trainer with the settings of the stage `grpo`, on its tasks, from the model of `sft`."""
-    run = model.parent
     from rlvr.pipeline.environment import prepare_process, quiet_libraries
 
     prepare_process(offline=True)
@@ -96,6 +96,7 @@ def train_stock(model: Path, args: argparse.Namespace) -> None:
 
     quiet_libraries()
     torch.set_num_threads(args.threads)
+    run = model.parent
     config = load_config(str(run / "config.toml"), [])
     stage, env = next(each for each in config.stage if each.name == "grpo"), environment_of(config)
     start, written = str(run / "models" / "sft"), _log(model)

@@ -146,9 +146,7 @@ def _scanned(model: "PreTrainedModel", path: str, config: "TrainingConfig", run:
     with progress_bar(run.console, f"{config.name}: scan", len(wanted)) as advance:
         signals = scan_into(rows, fingerprint(path), wanted, advance)
     for note, count in Counter(signal.note for signal in signals if signal.note).items():
-        run.console.print(
-            f"[yellow]{config.name}: of {count} of {len(signals)} matrices the ratio says little: {note}[/]"
-        )
+        run.warn(f"{config.name}: of {count} of {len(signals)} matrices the ratio says little: {note}")
     others = outside_of_layers(matrices) if settings.embeddings else []
     write_unfrozen(listed, best(signals, settings.top_percent), others)
     return listed

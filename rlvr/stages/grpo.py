@@ -215,7 +215,6 @@ class GRPOStage(TrainingStage):
 
     @classmethod
     def trainer(cls, config: GRPOStageConfig, run: "Run", start: Start) -> "Trainer":
-
         from rlvr.engine.rollout import Origin
         from rlvr.engine.samplers import biases
         from rlvr.engine.trainer import GroupTrainer
@@ -226,14 +225,14 @@ class GRPOStage(TrainingStage):
         check_prompts(f"stage {config.name}", start.tokenizer, start.model, tasks["prompt"], config.max_new_tokens)
         params = config.sampling_params(start.args)
         if found := biases(params):
-            run.console.print(
-                f"[yellow]{config.name}: {', '.join(found)} restricts what is sampled, while the update takes it for "
-                "samples of the whole distribution: its gradient is biased[/]"
+            run.warn(
+                f"{config.name}: {', '.join(found)} restricts what is sampled, while the update takes it for "
+                "samples of the whole distribution: its gradient is biased"
             )
         if config.lora and config.lora.dropout:
-            run.console.print(
-                f"[yellow]{config.name}: lora.dropout {config.lora.dropout:g} is off in sampling and on in "
-                "the update, which then learns for another policy than it sampled from: leave it at 0[/]"
+            run.warn(
+                f"{config.name}: lora.dropout {config.lora.dropout:g} is off in sampling and on in "
+                "the update, which then learns for another policy than it sampled from: leave it at 0"
             )
         traces = TraceWriter(run.folder.traces, config.name, "train", rank())
         by_first(lambda: traces.drop_after(start.step))

@@ -120,9 +120,7 @@ def _beside_trained(
         f"token (at most {TOLERANCE_4BIT:g}); same first choice {agreement(trained, merged):.1%}[/]"
     )
     if gap > last.effect / 2:
-        run.console.print(
-            f"[yellow]{config.name}: leaving the 4 bits changes as much as {name} does: evaluate the merged model[/]"
-        )
+        run.warn(f"{config.name}: leaving the 4 bits changes as much as {name} does: evaluate the merged model")
     return {"trained_kl": gap}
 
 
@@ -173,9 +171,9 @@ def _checked(merge: "Merge", model: "PreTrainedModel", config: MergeStageConfig,
         f"merging moves that by {merge.gap:.1e} (at most {limit:g}); same first choice {merge.agreement:.1%}[/]"
     )
     if merge.gap > max(merge.effect, 1e-9) / 2:
-        run.console.print(
-            f"[yellow]{config.name}: rounding to {dtype} changes as much as {name} does, which is little: its learning "
-            'may be lost in it; model.dtype = "float32" keeps it[/]'
+        run.warn(
+            f"{config.name}: rounding to {dtype} changes as much as {name} does, which is little: its learning "
+            'may be lost in it; model.dtype = "float32" keeps it'
         )
     return merge
 
